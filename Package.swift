@@ -1,0 +1,134 @@
+// swift-tools-version: 6.2
+// The house of the meter ingestor: one target is one room, an import is a door, and no room imports a higher one.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "meter-ingestor",
+  products: [
+    .executable(name: "meter-ingestor", targets: ["meter-ingestor"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(
+      url: "https://github.com/apple/swift-configuration", from: "1.4.0",
+      traits: ["YAML"]),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    // Floor 5: the program.
+    .executableTarget(
+      name: "meter-ingestor",
+      dependencies: [
+        "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession",
+        "IngestPipeline", "Monitoring", "StatusServer", "MeterSimulator", "PrivateServices",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Configuration", package: "swift-configuration"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+
+    // Floor 4: what people look at, and the meters that are not there.
+    .target(
+      name: "StatusServer",
+      dependencies: [
+        "Monitoring",
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "MeterSimulator",
+      dependencies: [
+        "EnergyReadings", "PayloadDecoding", "MQTTSession", "CZlib",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+
+    // Floor 3: the path of a reading, and what it tells about itself.
+    .target(
+      name: "IngestPipeline",
+      dependencies: [
+        "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Monitoring",
+      dependencies: [
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+
+    // Floor 2: one outside thing each.
+    .target(
+      name: "PayloadDecoding",
+      dependencies: ["EnergyReadings", "CSimdJSON"],
+      swiftSettings: strict),
+    .target(
+      name: "CheckRules",
+      dependencies: ["EnergyReadings"],
+      swiftSettings: strict),
+    .target(
+      name: "PostgresStore",
+      dependencies: ["EnergyReadings", "CLibpq"],
+      resources: [.embedInCode("Migrations")],
+      swiftSettings: strict),
+    .target(
+      name: "MQTTSession",
+      dependencies: [
+        "CMosquitto",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "PrivateServices",
+      dependencies: [],
+      swiftSettings: strict),
+
+    // Floor 1: the domain.
+    .target(
+      name: "EnergyReadings",
+      dependencies: ["CLibcrypto"],
+      swiftSettings: strict),
+
+    // Floor 0: C libraries.
+    .systemLibrary(
+      name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(
+      name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(
+      name: "CSimdJSON",
+      linkerSettings: [.linkedLibrary("simdjson")]),
+  ],
+  cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,2 @@
+// PostgreSQL client library: the few functions PostgresStore calls.
+#include <libpq-fe.h>

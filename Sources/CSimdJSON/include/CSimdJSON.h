@@ -1,0 +1,68 @@
+// A JSON document as one flat list of nodes that point into its own bytes.
+//
+// simdjson does the parsing (structure, UTF-8, escapes, literals); the list is what Swift walks, so
+// that decoders are written in Swift, read numbers from their digits, and copy nothing.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  CSJ_NULL = 0,
+  CSJ_FALSE,
+  CSJ_TRUE,
+  CSJ_NUMBER,
+  CSJ_STRING,
+  CSJ_ARRAY,
+  CSJ_OBJECT,
+};
+
+enum { CSJ_VALUE_ESCAPED = 1, CSJ_KEY_ESCAPED = 2 };
+
+enum {
+  CSJ_OK = 0,
+  CSJ_EMPTY,      // no document at all
+  CSJ_TOO_DEEP,   // nested deeper than asked for
+  CSJ_UTF8,       // invalid UTF-8
+  CSJ_TRAILING,   // something follows the document: perhaps newline-delimited documents
+  CSJ_NUMBER_BAD, // not a number of RFC 8259
+  CSJ_STRING_BAD, // an escape that RFC 8259 does not have, or a lone surrogate
+  CSJ_SYNTAX,     // anything else that is no JSON
+};
+
+// Offsets count from the `base` given to csj_parse.
+typedef struct {
+  uint32_t key_offset;  // between the quotes; length 0 and offset 0 outside an object
+  uint32_t key_length;
+  uint32_t offset;      // a string between its quotes, a number's digits, a container with brackets
+  uint32_t length;
+  uint32_t next;        // index of the node after this value and all it contains
+  uint8_t type;
+  uint8_t flags;
+  uint16_t depth;
+} csj_node;
+
+typedef struct csj_parser csj_parser;
+
+csj_parser *csj_parser_new(void);
+void csj_parser_free(csj_parser *parser);
+
+// Bytes that must be readable behind a document.
+size_t csj_padding(void);
+
+// Parses base[start ..< start + length]. The nodes belong to the parser and live until its next
+// call. On an error *error_offset is the place, counted from base, where it is known.
+int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t length,
+              uint16_t max_depth, const csj_node **nodes, size_t *count, size_t *error_offset);
+
+// Resolves the escapes of a string that csj_parse accepted; `destination` holds `length` bytes.
+// Returns the length written.
+size_t csj_unescape(csj_parser *parser, const uint8_t *source, size_t length,
+                    uint8_t *destination);
+
+#ifdef __cplusplus
+}
+#endif

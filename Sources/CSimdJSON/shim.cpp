@@ -1,0 +1,307 @@
+// Walks a document with simdjson's on-demand parser and writes down every value as a node.
+#include "CSimdJSON.h"
+
+#include <cstring>
+#include <simdjson.h>
+#include <utility>
+#include <vector>
+
+using namespace simdjson;
+
+struct csj_parser {
+  ondemand::parser parser;
+  std::vector<csj_node> nodes;
+  std::vector<uint8_t> scratch;
+  const uint8_t *base = nullptr;
+  const uint8_t *end = nullptr;
+  uint16_t max_depth = 0;
+  const uint8_t *error_at = nullptr;
+  // Where the last value that is complete ends.
+  const uint8_t *last_end = nullptr;
+};
+
+namespace {
+
+// Eight bytes at a time, as in S. Anderson, "Bit Twiddling Hacks", "haszero". Reading past the
+// closing quote stays within the padding.
+inline uint64_t has_byte(uint64_t word, uint8_t byte) {
+  const uint64_t ones = 0x0101010101010101ull;
+  word ^= ones * byte;
+  return (word - ones) & ~word & (ones << 7);
+}
+
+// Length of the string that begins at `text`, just after its opening quote. simdjson's first stage
+// has found its end and its UTF-8 to be good.
+size_t string_length(const uint8_t *text, bool &escaped) {
+  const uint8_t *at = text;
+  escaped = false;
+  for (;;) {
+    uint64_t word;
+    std::memcpy(&word, at, 8);
+    if (!(has_byte(word, '"') | has_byte(word, '\\'))) {
+      at += 8;
+      continue;
+    }
+    while (*at != '"' && *at != '\\') at++;
+    if (*at == '"') return size_t(at - text);
+    escaped = true;
+    at += 2;
+  }
+}
+
+inline bool is_digit(uint8_t byte) { return uint8_t(byte - '0') < 10; }
+
+inline bool is_blank(uint8_t byte) {
+  return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+inline const uint8_t *skip_digits(const uint8_t *at, const uint8_t *end) {
+  while (at < end && is_digit(*at)) at++;
+  return at;
+}
+
+// The end of a number of RFC 8259, section 6, or null. What follows must end the token; a document
+// that is a number ends with it, whatever stands behind.
+const uint8_t *number_end(const uint8_t *at, const uint8_t *end) {
+  if (at < end && *at == '-') at++;
+  if (at == end || !is_digit(*at)) return nullptr;
+  at = *at == '0' ? at + 1 : skip_digits(at, end);
+  if (at < end && *at == '.') {
+    const uint8_t *fraction = at + 1;
+    at = skip_digits(fraction, end);
+    if (at == fraction) return nullptr;
+  }
+  if (at < end && (*at | 0x20) == 'e') {
+    at++;
+    if (at < end && (*at == '+' || *at == '-')) at++;
+    const uint8_t *exponent = at;
+    at = skip_digits(exponent, end);
+    if (at == exponent) return nullptr;
+  }
+  if (at == end || is_blank(*at) || *at == ',' || *at == ']' || *at == '}') return at;
+  return nullptr;
+}
+
+int code_of(error_code error) {
+  switch (error) {
+  case SUCCESS: return CSJ_OK;
+  case EMPTY: return CSJ_EMPTY;
+  case DEPTH_ERROR: return CSJ_TOO_DEEP;
+  case UTF8_ERROR: return CSJ_UTF8;
+  case STRING_ERROR: return CSJ_STRING_BAD;
+  default: return CSJ_SYNTAX;
+  }
+}
+
+class Walk {
+public:
+  Walk(csj_parser &owner, ondemand::document &document) : owner(owner), document(document) {}
+
+  int value(ondemand::value value, const uint8_t *key, size_t key_length, uint8_t flags,
+            uint16_t depth) {
+    const size_t index = owner.nodes.size();
+    const uint8_t *start = nullptr;
+    ondemand::json_type type;
+    if (auto error = value.type().get(type)) return code_of(error);
+    if (type != ondemand::json_type::object && type != ondemand::json_type::array) {
+      std::string_view token = value.raw_json_token();
+      start = reinterpret_cast<const uint8_t *>(token.data());
+    }
+    owner.nodes.push_back({uint32_t(key ? key - owner.base : 0), uint32_t(key_length), 0, 0, 0, 0,
+                           flags, depth});
+    int code = CSJ_OK;
+    switch (type) {
+    case ondemand::json_type::object: code = object(value, index, depth); break;
+    case ondemand::json_type::array: code = array(value, index, depth); break;
+    case ondemand::json_type::string: code = string(start, index); break;
+    case ondemand::json_type::number: code = number(start, index); break;
+    default: code = literal(value, start, index);
+    }
+    owner.nodes[index].next = uint32_t(owner.nodes.size());
+    if (code != CSJ_OK && owner.error_at == nullptr) owner.error_at = start;
+    return code;
+  }
+
+  // A document that is a lone string, number or literal: simdjson hands those out by other calls,
+  // which do not look at what follows.
+  int lone_scalar() {
+    std::string_view token;
+    if (document.raw_json_token().get(token)) return CSJ_SYNTAX;
+    const uint8_t *start = reinterpret_cast<const uint8_t *>(token.data());
+    owner.nodes.push_back({0, 0, 0, 0, 1, 0, 0, 0});
+    int code = CSJ_OK;
+    switch (*start) {
+    case '"': code = string(start, 0); break;
+    case 't': code = lone_literal(start, CSJ_TRUE, "true"); break;
+    case 'f': code = lone_literal(start, CSJ_FALSE, "false"); break;
+    case 'n': code = lone_literal(start, CSJ_NULL, "null"); break;
+    default: code = number(start, 0);
+    }
+    if (code != CSJ_OK) return code;
+    const uint8_t *at = owner.last_end;
+    while (at < owner.end && is_blank(*at)) at++;
+    if (at == owner.end) return CSJ_OK;
+    owner.error_at = at;
+    return CSJ_TRAILING;
+  }
+
+private:
+  csj_parser &owner;
+  ondemand::document &document;
+
+  void place(size_t index, uint8_t type, const uint8_t *start, const uint8_t *end) {
+    csj_node &node = owner.nodes[index];
+    node.type = type;
+    node.offset = uint32_t(start - owner.base);
+    node.length = uint32_t(end - start);
+    owner.last_end = end;
+  }
+
+  // A container ends just before the next token, but for blanks and a comma. Where the bracket
+  // found that way belongs to a child, simdjson took what stands behind the document for the
+  // container's own: the document is cut off.
+  int close(size_t index, uint8_t type, const uint8_t *start, uint8_t bracket) {
+    const uint8_t *at = location();
+    while (at > start && *(at - 1) != bracket) at--;
+    if (at <= start || at - 1 < owner.last_end) return CSJ_SYNTAX;
+    place(index, type, start, at);
+    return CSJ_OK;
+  }
+
+  const uint8_t *location() {
+    const char *at = nullptr;
+    if (document.current_location().get(at) != SUCCESS) return owner.end;
+    return reinterpret_cast<const uint8_t *>(at);
+  }
+
+  int object(ondemand::value &value, size_t index, uint16_t depth) {
+    if (depth >= owner.max_depth) return CSJ_TOO_DEEP;
+    const uint8_t *start = location();
+    ondemand::object members;
+    if (auto error = value.get_object().get(members)) return code_of(error);
+    for (auto result : members) {
+      ondemand::field field;
+      if (auto error = std::move(result).get(field)) return code_of(error);
+      const uint8_t *key = reinterpret_cast<const uint8_t *>(field.key().raw());
+      bool escaped;
+      const size_t length = string_length(key, escaped);
+      if (escaped && !unescapes(key, length)) return CSJ_STRING_BAD;
+      const int code = this->value(field.value(), key, length, escaped ? CSJ_KEY_ESCAPED : 0,
+                                   uint16_t(depth + 1));
+      if (code != CSJ_OK) return code;
+    }
+    return close(index, CSJ_OBJECT, start, '}');
+  }
+
+  int array(ondemand::value &value, size_t index, uint16_t depth) {
+    if (depth >= owner.max_depth) return CSJ_TOO_DEEP;
+    const uint8_t *start = location();
+    ondemand::array elements;
+    if (auto error = value.get_array().get(elements)) return code_of(error);
+    for (auto result : elements) {
+      ondemand::value element;
+      if (auto error = std::move(result).get(element)) return code_of(error);
+      const int code = this->value(element, nullptr, 0, 0, uint16_t(depth + 1));
+      if (code != CSJ_OK) return code;
+    }
+    return close(index, CSJ_ARRAY, start, ']');
+  }
+
+  // Strings and numbers are read from their token; simdjson steps over what is not consumed.
+  int string(const uint8_t *token, size_t index) {
+    bool escaped;
+    const size_t length = string_length(token + 1, escaped);
+    place(index, CSJ_STRING, token + 1, token + 1 + length);
+    owner.last_end++;  // The closing quote.
+    if (escaped) {
+      owner.nodes[index].flags |= CSJ_VALUE_ESCAPED;
+      if (!unescapes(token + 1, length)) return CSJ_STRING_BAD;
+    }
+    return CSJ_OK;
+  }
+
+  int number(const uint8_t *token, size_t index) {
+    const uint8_t *end = number_end(token, owner.end);
+    if (end == nullptr) return CSJ_NUMBER_BAD;
+    place(index, CSJ_NUMBER, token, end);
+    return CSJ_OK;
+  }
+
+  int literal(ondemand::value &value, const uint8_t *token, size_t index) {
+    bool isTrue = false;
+    if (value.get_bool().get(isTrue) == SUCCESS) {
+      place(index, isTrue ? CSJ_TRUE : CSJ_FALSE, token, token + (isTrue ? 4 : 5));
+      return CSJ_OK;
+    }
+    bool isNull = false;
+    if (value.is_null().get(isNull) != SUCCESS || !isNull) return CSJ_SYNTAX;
+    place(index, CSJ_NULL, token, token + 4);
+    return CSJ_OK;
+  }
+
+  int lone_literal(const uint8_t *token, uint8_t type, std::string_view text) {
+    const size_t rest = size_t(owner.end - token);
+    if (rest < text.size() || std::memcmp(token, text.data(), text.size()) != 0) return CSJ_SYNTAX;
+    if (rest > text.size() && !is_blank(token[text.size()])) return CSJ_SYNTAX;
+    place(0, type, token, token + text.size());
+    return CSJ_OK;
+  }
+
+  bool unescapes(const uint8_t *text, size_t length) {
+    owner.scratch.resize(length + 64);
+    uint8_t *destination = owner.scratch.data();
+    return owner.parser.unescape(ondemand::raw_json_string(text), destination).error() == SUCCESS;
+  }
+};
+
+} // namespace
+
+csj_parser *csj_parser_new(void) { return new csj_parser; }
+void csj_parser_free(csj_parser *parser) { delete parser; }
+size_t csj_padding(void) { return SIMDJSON_PADDING; }
+
+int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t length,
+              uint16_t max_depth, const csj_node **nodes, size_t *count, size_t *error_offset) {
+  parser->nodes.clear();
+  parser->base = base;
+  parser->end = base + start + length;
+  parser->max_depth = max_depth;
+  parser->error_at = nullptr;
+  parser->last_end = base + start;
+  *nodes = nullptr;
+  *count = 0;
+  *error_offset = start;
+  ondemand::document document;
+  padded_string_view view(reinterpret_cast<const char *>(base + start), length,
+                          length + SIMDJSON_PADDING);
+  if (auto error = parser->parser.iterate(view).get(document)) return code_of(error);
+  Walk walk(*parser, document);
+  ondemand::value root;
+  const error_code shape = document.get_value().get(root);
+  const bool is_scalar = shape == SCALAR_DOCUMENT_AS_VALUE;
+  if (shape != SUCCESS && !is_scalar) return code_of(shape);
+  int code = is_scalar ? walk.lone_scalar() : walk.value(root, nullptr, 0, 0, 0);
+  const char *at = nullptr;
+  if (code == CSJ_OK && !is_scalar && document.current_location().get(at) == SUCCESS)
+    code = CSJ_TRAILING;
+  if (code != CSJ_OK) {
+    if (parser->error_at == nullptr && document.current_location().get(at) == SUCCESS)
+      parser->error_at = reinterpret_cast<const uint8_t *>(at);
+    if (parser->error_at != nullptr && parser->error_at <= parser->end)
+      *error_offset = size_t(parser->error_at - base);
+    return code;
+  }
+  *nodes = parser->nodes.data();
+  *count = parser->nodes.size();
+  return CSJ_OK;
+}
+
+size_t csj_unescape(csj_parser *parser, const uint8_t *source, size_t length,
+                    uint8_t *destination) {
+  parser->scratch.resize(length + 64);
+  uint8_t *end = parser->scratch.data();
+  if (parser->parser.unescape(ondemand::raw_json_string(source), end).error() != SUCCESS) return 0;
+  const size_t written = size_t(end - parser->scratch.data());
+  std::memcpy(destination, parser->scratch.data(), written);
+  return written;
+}

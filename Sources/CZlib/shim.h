@@ -1,0 +1,2 @@
+// zlib: gzip streams of capture files.
+#include <zlib.h>

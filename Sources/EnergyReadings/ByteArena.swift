@@ -1,0 +1,150 @@
+// The bytes of one batch: messages and texts stand here once, and readings hold slices of them.
+
+/// A place in a ``ByteArena``: trivially copyable, so that a reading is too.
+public struct ByteSlice: Sendable, Hashable {
+  /// First byte, or -1 where the text is absent.
+  public var offset: Int32
+  /// Length in bytes.
+  public var count: Int32
+
+  @inlinable
+  public init(offset: Int, count: Int) {
+    self.offset = Int32(truncatingIfNeeded: offset)
+    self.count = Int32(truncatingIfNeeded: count)
+  }
+
+  /// The text that a payload did not give.
+  public static let absent = ByteSlice(offset: -1, count: 0)
+
+  /// Whether there is a text, be it empty.
+  @inlinable public var isPresent: Bool { offset >= 0 }
+
+  /// The slice as array indices.
+  @inlinable public var range: Range<Int> { Int(offset)..<(Int(offset) + Int(count)) }
+
+  /// The slice of this slice that starts at `start` and is `count` long.
+  @inlinable
+  public func subslice(from start: Int, count: Int) -> ByteSlice {
+    ByteSlice(offset: Int(offset) + start, count: count)
+  }
+}
+
+/// Growing memory for the texts of one batch. It is reused from batch to batch, so that a reading
+/// costs no allocation; 2 GiB at most, far above what a batch of readings holds.
+public struct ByteArena: Sendable {
+  /// All bytes, in order of arrival.
+  public private(set) var bytes: [UInt8] = []
+
+  public init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
+
+  /// Bytes in use.
+  @inlinable public var count: Int { bytes.count }
+
+  /// Forgets the content and keeps the memory.
+  public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
+  /// Forgets what came after `count`.
+  public mutating func truncate(to count: Int) { bytes.removeLast(bytes.count - count) }
+
+  /// Copies `text` to the end.
+  public mutating func append(_ text: Span<UInt8>) -> ByteSlice {
+    let start = bytes.count
+    text.withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
+    return ByteSlice(offset: start, count: text.count)
+  }
+
+  /// Copies bytes that C lends for the length of a callback to the end.
+  public mutating func append(_ text: UnsafeRawBufferPointer) -> ByteSlice {
+    let start = bytes.count
+    bytes.append(contentsOf: text)
+    return ByteSlice(offset: start, count: text.count)
+  }
+
+  /// Copies the characters of `text` to the end.
+  public mutating func append(_ text: StaticString) -> ByteSlice {
+    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  /// Copies a slice of this arena to its end; an absent one stays absent.
+  public mutating func append(_ slice: ByteSlice) -> ByteSlice {
+    guard slice.isPresent else { return .absent }
+    let start = bytes.count
+    // Byte by byte: a second reference to the array would make the append copy all of it.
+    for index in slice.range { bytes.append(bytes[index]) }
+    return ByteSlice(offset: start, count: Int(slice.count))
+  }
+
+  /// Copies a slice of another arena to the end; an absent one stays absent.
+  public mutating func append(_ slice: ByteSlice, from other: ByteArena) -> ByteSlice {
+    guard slice.isPresent else { return .absent }
+    let start = bytes.count
+    bytes.append(contentsOf: other.bytes[slice.range])
+    return ByteSlice(offset: start, count: Int(slice.count))
+  }
+
+  /// Makes room for at most `capacity` bytes at the end, which `body` writes.
+  ///
+  /// - Parameter body: gets all bytes and the offset of the room; returns how many it wrote.
+  public mutating func append(
+    capacity: Int, writing body: (UnsafeMutableBufferPointer<UInt8>, Int) -> Int
+  ) -> ByteSlice {
+    let start = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: capacity))
+    let written = bytes.withUnsafeMutableBufferPointer { body($0, start) }
+    bytes.removeLast(capacity - written)
+    return ByteSlice(offset: start, count: written)
+  }
+
+  /// Writes zeros after the content without counting them, so that a vectorised parser may read
+  /// past the end.
+  public mutating func pad(by count: Int) {
+    bytes.append(contentsOf: repeatElement(0, count: count))
+    bytes.removeLast(count)
+  }
+
+  /// The bytes of a slice. An absent slice reads as empty.
+  @inlinable
+  public subscript(slice: ByteSlice) -> Span<UInt8> {
+    @_lifetime(borrow self)
+    borrowing get {
+      slice.isPresent ? bytes.span.extracting(slice.range) : bytes.span.extracting(0..<0)
+    }
+  }
+
+  /// The slice as text for people; invalid UTF-8 is replaced.
+  public func string(_ slice: ByteSlice) -> String {
+    slice.isPresent ? String(decoding: bytes[slice.range], as: UTF8.self) : ""
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// Whether these are the bytes of `text`.
+  @inlinable
+  public func elementsEqual(_ text: StaticString) -> Bool {
+    guard count == text.utf8CodeUnitCount else { return false }
+    // A static string's bytes live as long as the program.
+    let other = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    for index in indices where self[index] != other[index] { return false }
+    return true
+  }
+
+  /// Whether both hold the same bytes.
+  @inlinable
+  public func elementsEqual(_ other: Span<UInt8>) -> Bool {
+    guard count == other.count else { return false }
+    for index in indices where self[index] != other[index] { return false }
+    return true
+  }
+
+  /// Whether `byte` occurs.
+  @inlinable
+  public func contains(_ byte: UInt8) -> Bool {
+    for index in indices where self[index] == byte { return true }
+    return false
+  }
+
+  /// The bytes as text for people; invalid UTF-8 is replaced.
+  public var text: String {
+    withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+  }
+}

@@ -1,0 +1,92 @@
+// Fills what meters do not publish from the registry, and turns away what nobody can fill.
+
+import EnergyReadings
+
+/// What becomes of a device that the registry does not know.
+public enum UnregisteredPolicy: String, Sendable, CaseIterable {
+  /// A dead letter `unregistered_device`.
+  case reject
+  /// Stored when the payload itself is complete.
+  case accept
+}
+
+/// How readings are completed.
+public struct EnrichmentSettings: Sendable {
+  /// For producers and consumers; default accept.
+  public var unregistered: UnregisteredPolicy = .accept
+  /// For batteries; default reject. A foreign key of the database demands registration anyway, so
+  /// `accept` only leaves the refusal to PostgreSQL.
+  public var unregisteredStorage: UnregisteredPolicy = .reject
+  /// Price per kWh of a storage operation that names none, in millionths; nil: such an operation
+  /// is turned away.
+  public var tariff: Int64?
+
+  public init() {}
+}
+
+struct Enrichment {
+  let settings: EnrichmentSettings
+
+  /// Completes `reading` from the registry.
+  func complete(
+    _ reading: inout Reading, from registry: MeterRegistry, in arena: inout ByteArena
+  ) throws(Rejection) {
+    let known = registry.device(arena[reading.device], kind: reading.kind)
+    let policy =
+      reading.kind == .storage ? settings.unregisteredStorage : settings.unregistered
+    if known == nil, policy == .reject { throw unregistered(reading, arena) }
+    switch reading.kind {
+    case .production:
+      reading.energySource = try attribute(
+        reading.energySource, named: "energy_source", of: reading, known, registry, &arena)
+    case .consumption:
+      reading.consumerType = try attribute(
+        reading.consumerType, named: "consumer_type", of: reading, known, registry, &arena)
+    case .storage:
+      try completeStorage(&reading, in: arena)
+    }
+    if reading.kind != .storage, !reading.location.isPresent, let known, known.location.isPresent {
+      reading.location = arena.append(known.location, from: registry.arena)
+      reading.locationHasGridCode = known.locationHasGridCode
+    }
+  }
+
+  /// The payload's own value, else the registry's.
+  private func attribute(
+    _ own: ByteSlice, named name: StaticString, of reading: Reading, _ known: RegisteredDevice?,
+    _ registry: MeterRegistry, _ arena: inout ByteArena
+  ) throws(Rejection) -> ByteSlice {
+    if own.isPresent { return own }
+    guard let known else { throw unregistered(reading, arena) }
+    guard known.attribute.isPresent else {
+      throw Rejection(
+        .missingField, path: "$.\(name)",
+        detail: "the payload gives no \(name), and the registry has not exactly one")
+    }
+    return arena.append(known.attribute, from: registry.arena)
+  }
+
+  private func completeStorage(
+    _ reading: inout Reading, in arena: borrowing ByteArena
+  ) throws(Rejection) {
+    if reading.price == nil { reading.price = settings.tariff }
+    if reading.price == nil {
+      throw Rejection(
+        .missingField, path: "$.price_per_unit",
+        detail: "the payload gives no price, and no tariff is configured (ingest.tariff)")
+    }
+  }
+
+  private func unregistered(_ reading: Reading, _ arena: borrowing ByteArena) -> Rejection {
+    let registry =
+      switch reading.kind {
+      case .production: "blockchain.registered_producers"
+      case .consumption: "blockchain.registered_consumers"
+      case .storage: "grid.energy_storage"
+      }
+    return Rejection(
+      .unregisteredDevice,
+      detail: "\(arena.string(reading.device)) is not in \(registry); register it, or publish "
+        + "complete readings")
+  }
+}

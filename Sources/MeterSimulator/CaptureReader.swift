@@ -1,0 +1,117 @@
+// Reads captures: one message a line, parsed in place.
+
+import EnergyReadings
+import Foundation
+import PayloadDecoding
+
+/// The messages of a capture file. Not thread-safe.
+public final class CaptureReader {
+  private let lines: LineReader
+  private let parser = JSONParser()
+  private var arena = ByteArena(capacity: 1 << 16)
+  private var message = CaptureMessage()
+
+  /// Opens a plain or gzip capture, or standard input for `-`.
+  ///
+  /// - Throws: ``CaptureError``.
+  public init(file: String) throws { lines = try LineReader(file: file) }
+
+  /// What a line turned out to be.
+  public enum Step {
+    /// A message; it is valid until the next call.
+    case message
+    /// A line that cannot be read: file, line number and what is wrong. Reading can go on.
+    case broken(String)
+    case end
+  }
+
+  /// The last message's place in time.
+  public var timeMilliseconds: Int64 { message.time }
+  public var isRetained: Bool { message.isRetained }
+  public var qos: Int32 { message.qos }
+  /// Words that the capture's maker left.
+  public var comment: String? { message.comment.isPresent ? arena.string(message.comment) : nil }
+
+  /// Lends the last message's topic and payload.
+  public func withMessage<Value>(_ body: (Span<UInt8>, Span<UInt8>) throws -> Value) rethrows
+    -> Value
+  {
+    let arena = arena
+    return try body(arena[message.topic], arena[message.payload])
+  }
+
+  /// Reads the next line.
+  ///
+  /// - Throws: ``CaptureError`` when the file itself cannot be read on.
+  public func next() throws -> Step {
+    var problem: String?
+    do {
+      let hasLine = try lines.next { bytes, _ in
+        arena.removeAll()
+        let line = arena.append(bytes)
+        problem = read(line)
+      }
+      guard hasLine else { return .end }
+    } catch let error as CaptureError where error.allowsNextLine {
+      return .broken(error.description)
+    }
+    return problem.map { .broken("\(lines.file):\(lines.lineNumber): \($0)") } ?? .message
+  }
+
+  /// - Returns: what is wrong with the line, or nil.
+  private func read(_ line: ByteSlice) -> String? {
+    message = CaptureMessage()
+    do throws(JSONError) {
+      try parser.parse(line, in: &arena)
+    } catch {
+      return "not a JSON object (near byte \(error.offset))"
+    }
+    guard parser[0].kind == .object else { return "not a JSON object" }
+    for index in parser.members(of: 0) {
+      if let problem = read(parser[index]) { return problem }
+    }
+    if !message.topic.isPresent { return "topic is missing" }
+    if !message.payload.isPresent { return "payload or payload_b64 is missing" }
+    return nil
+  }
+
+  private func read(_ node: JSONNode) -> String? {
+    if arena[node.key].elementsEqual("payload") {
+      guard node.kind == .string else { return "payload is not a string" }
+      message.payload = text(node)
+    } else if arena[node.key].elementsEqual("topic") {
+      guard node.kind == .string, node.value.count > 0 else { return "topic is not a string" }
+      message.topic = text(node)
+    } else if arena[node.key].elementsEqual("t_ms") {
+      guard let time = try? ExactDecimal.parse(arena[node.value], integerDigits: 15, scale: 0)
+      else { return "t_ms is not a number of milliseconds" }
+      message.time = time
+    } else if arena[node.key].elementsEqual("qos") {
+      message.qos = arena[node.value].elementsEqual("0") ? 0 : 1
+    } else if arena[node.key].elementsEqual("retain") {
+      message.isRetained = node.kind == .true
+    } else if arena[node.key].elementsEqual("payload_b64") {
+      guard let data = Data(base64Encoded: arena.string(node.value)) else {
+        return "payload_b64 is not base64"
+      }
+      message.payload = data.withUnsafeBytes { arena.append($0) }
+    } else if arena[node.key].elementsEqual("comment"), node.kind == .string {
+      message.comment = text(node)
+    }
+    return nil
+  }
+
+  private func text(_ node: JSONNode) -> ByteSlice {
+    node.hasEscapes ? parser.unescaped(node.value, in: &arena) : node.value
+  }
+}
+
+/// Where the parts of a line stand in the reader's arena.
+private struct CaptureMessage {
+  var time: Int64 = 0
+  var topic = ByteSlice.absent
+  var payload = ByteSlice.absent
+  var comment = ByteSlice.absent
+  var qos: Int32 = 1
+  var isRetained = false
+}

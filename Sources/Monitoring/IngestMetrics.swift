@@ -1,0 +1,167 @@
+// The catalogue of this program's metrics: every name, what it means, and its buckets.
+//
+// Values of `kind` are `IngestMetrics.kinds`; those of `reason` the codes that dead letters use.
+
+/// The metrics of the meter ingestor.
+public enum IngestMetrics {
+  /// The values of the label `kind`; `unknown` is what could not be read so far.
+  public static let kinds = ["production", "consumption", "storage", "unknown"]
+
+  // MARK: The ledger: received = stored + duplicate + zero + rejected + in flight
+
+  public static let readingsReceived = counter(
+    "meter_ingestor_readings_received_total", "readings",
+    "Readings found in messages, by kind.")
+  public static let readingsStored = counter(
+    "meter_ingestor_readings_stored_total", "readings",
+    "Readings committed to their table, by kind.")
+  public static let readingsDuplicate = counter(
+    "meter_ingestor_readings_duplicate_total", "readings",
+    "Readings that were stored before with the same content, by kind.")
+  public static let readingsZero = counter(
+    "meter_ingestor_readings_zero_total", "readings",
+    "Readings of 0 kWh: heard, not stored, by kind.")
+  public static let readingsRejected = counter(
+    "meter_ingestor_readings_rejected_total", "readings",
+    "Readings turned away into ingest.dead_letters, by kind and reason.")
+  public static let readingsInFlight = gauge(
+    "meter_ingestor_readings_in_flight", "readings",
+    "Readings received and not yet stored, found duplicate or zero, or rejected, by kind.")
+  public static let ledgerImbalance = gauge(
+    "meter_ingestor_ledger_imbalance_readings", "readings",
+    "Received minus stored, duplicate, zero, rejected and in flight, by kind; 0 when none is lost.")
+
+  // MARK: Messages and batches
+
+  public static let messagesReceived = counter(
+    "meter_ingestor_messages_received_total", "messages", "MQTT messages received.")
+  public static let unknownFields = counter(
+    "meter_ingestor_unknown_fields_total", "fields",
+    "Fields of payloads that the format does not know and that were ignored.")
+  public static let batchReadings = histogram(
+    "meter_ingestor_batch_readings", "readings", "Readings per batch.",
+    [1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000])
+  public static let commitSeconds = histogram(
+    "meter_ingestor_commit_seconds", "seconds",
+    "Time from the begin of a batch's transaction to its commit.",
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  public static let publishToCommitSeconds = histogram(
+    "meter_ingestor_publish_to_commit_seconds", "seconds",
+    "Time from a reading's publication, as its message tells it, to its commit.",
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300])
+  public static let commitFailures = counter(
+    "meter_ingestor_commit_failures_total", "failures",
+    "Transactions that PostgreSQL or the connection refused, by class of SQLSTATE.")
+  public static let batchesRepaired = counter(
+    "meter_ingestor_batches_repaired_total", "batches",
+    "Batches with duplicates or refused rows that were stored in a second way.")
+
+  // MARK: Connections and registry
+
+  public static let mqttConnected = gauge(
+    "meter_ingestor_mqtt_connected", "", "1 while a worker's MQTT session is connected, else 0.")
+  public static let postgresConnected = gauge(
+    "meter_ingestor_postgres_connected", "",
+    "1 while a worker's PostgreSQL connection is open, else 0.")
+  public static let mqttReconnects = counter(
+    "meter_ingestor_mqtt_reconnects_total", "reconnects",
+    "MQTT connections made after the first of each session.")
+  public static let registryDevices = gauge(
+    "meter_ingestor_registry_devices", "devices", "Registered devices known, by kind.")
+
+  // MARK: The program itself
+
+  public static let buildInfo = gauge(
+    "meter_ingestor_build_info", "", "Always 1; the label version says what runs.")
+  public static let metricSeriesDropped = counter(
+    "meter_ingestor_metric_series_dropped_total", "series",
+    "Uses of label values beyond the limit of series of a metric; counted under \"other\".")
+  public static let systemMetricsWriteFailures = counter(
+    "meter_ingestor_system_metrics_write_failures_total", "failures",
+    "Attempts to write monitoring.system_metrics that failed.")
+  public static let systemMetricsLeftOut = counter(
+    "meter_ingestor_system_metrics_left_out_total", "samples",
+    "Samples that the columns of monitoring.system_metrics cannot hold.")
+  public static let processCPU = counter(
+    "process_cpu_seconds_total", "seconds", "User and system CPU time of this process.")
+  public static let processResidentMemory = gauge(
+    "process_resident_memory_bytes", "bytes", "Resident memory of this process.")
+  public static let processStartTime = gauge(
+    "process_start_time_seconds", "seconds", "Start of this process since the Unix epoch.")
+  public static let processOpenFDs = gauge(
+    "process_open_fds", "descriptors", "Open file descriptors of this process.")
+
+  /// All of the above.
+  public static let catalogue: [MetricDescription] = [
+    readingsReceived, readingsStored, readingsDuplicate, readingsZero, readingsRejected,
+    readingsInFlight, ledgerImbalance, messagesReceived, unknownFields, batchReadings,
+    commitSeconds, publishToCommitSeconds, commitFailures, batchesRepaired, mqttConnected,
+    postgresConnected, mqttReconnects, registryDevices, buildInfo, metricSeriesDropped,
+    systemMetricsWriteFailures, systemMetricsLeftOut, processCPU, processResidentMemory,
+    processStartTime, processOpenFDs,
+  ]
+
+  private static func counter(_ name: String, _ unit: String, _ help: String)
+    -> MetricDescription
+  {
+    MetricDescription(name: name, kind: .counter, help: help, unit: unit)
+  }
+
+  private static func gauge(_ name: String, _ unit: String, _ help: String) -> MetricDescription {
+    MetricDescription(name: name, kind: .gauge, help: help, unit: unit)
+  }
+
+  private static func histogram(
+    _ name: String, _ unit: String, _ help: String, _ buckets: [Double]
+  ) -> MetricDescription {
+    MetricDescription(name: name, kind: .histogram, help: help, unit: unit, buckets: buckets)
+  }
+}
+
+extension MetricRegistry {
+  /// A registry with the catalogue and the computed metrics of the ingestor: the balance of the
+  /// ledger, the build, the process.
+  ///
+  /// Totals whose labels are known beforehand start at 0, so that the first rise is seen as one.
+  public static func ingestor(version: String) -> MetricRegistry {
+    let registry = MetricRegistry(catalogue: IngestMetrics.catalogue)
+    registry.startTotalsAtZero()
+    registry.addCollector { [weak registry] builder in
+      guard let registry else { return }
+      for line in Ledger(balancedIn: registry).lines {
+        builder.gauge(
+          IngestMetrics.ledgerImbalance.name, Double(line.imbalance),
+          labels: [("kind", line.kind)])
+      }
+      builder.gauge(IngestMetrics.buildInfo.name, 1, labels: [("version", version)])
+    }
+    registry.addCollector(ProcessCollector().collect)
+    return registry
+  }
+
+  private func startTotalsAtZero() {
+    for kind in IngestMetrics.kinds {
+      let labels = [("kind", kind)]
+      for counter in [
+        IngestMetrics.readingsReceived, IngestMetrics.readingsStored,
+        IngestMetrics.readingsDuplicate, IngestMetrics.readingsZero,
+      ] {
+        _ = makeCounter(label: counter.name, dimensions: labels)
+      }
+      _ = makeMeter(label: IngestMetrics.readingsInFlight.name, dimensions: labels)
+    }
+    for counter in [
+      IngestMetrics.messagesReceived, IngestMetrics.unknownFields, IngestMetrics.batchesRepaired,
+      IngestMetrics.mqttReconnects, IngestMetrics.systemMetricsWriteFailures,
+      IngestMetrics.systemMetricsLeftOut,
+    ] {
+      _ = makeCounter(label: counter.name, dimensions: [])
+    }
+    for name in [
+      IngestMetrics.batchReadings, IngestMetrics.commitSeconds,
+      IngestMetrics.publishToCommitSeconds,
+    ] {
+      _ = histogram(name.name)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// What a message turned out to hold: readings and rejections, each with its place in the payload.
+
+import EnergyReadings
+
+/// One message as it arrived, its bytes in the batch's arena.
+public struct Message: Sendable {
+  public var topic: ByteSlice
+  public var payload: ByteSlice
+  public var receivedAt: Timestamp
+
+  public init(topic: ByteSlice, payload: ByteSlice, receivedAt: Timestamp) {
+    self.topic = topic
+    self.payload = payload
+    self.receivedAt = receivedAt
+  }
+}
+
+/// Where in a message a reading stands.
+public struct ReadingPlace: Sendable {
+  /// Position among several readings of one payload, nil where the payload is one reading.
+  public var index: Int32?
+  /// The reading's own bytes.
+  public var text: ByteSlice
+
+  public init(index: Int32?, text: ByteSlice) {
+    self.index = index
+    self.text = text
+  }
+}
+
+/// Readings and rejections of one message. Reused from message to message.
+public struct DecodedReadings {
+  public struct Accepted {
+    public var reading: Reading
+    public var place: ReadingPlace
+  }
+
+  public struct Rejected {
+    public var rejection: Rejection
+    public var place: ReadingPlace
+    /// The kind that the topic names, nil where it names none.
+    public var kind: ReadingKind?
+    public var device: ByteSlice
+  }
+
+  public internal(set) var accepted: [Accepted] = []
+  public internal(set) var rejected: [Rejected] = []
+  /// Fields of own-format readings that no column takes.
+  public internal(set) var unknownFields = 0
+
+  public init() {}
+
+  mutating func removeAll() {
+    accepted.removeAll(keepingCapacity: true)
+    rejected.removeAll(keepingCapacity: true)
+    unknownFields = 0
+  }
+}

@@ -1,0 +1,117 @@
+// One message in, its readings out: finds the format by the topic and hands the payload to it.
+
+import EnergyReadings
+
+/// Decodes messages of every format this program knows. One per worker; not thread-safe.
+public struct PayloadDecoder {
+  /// Largest document, bytes: 1 MiB.
+  public static let maximumPayload = 1 << 20
+  /// Most readings in one payload.
+  public static let maximumReadings = 10_000
+
+  let parser = JSONParser()
+
+  public init() {}
+
+  /// Decodes `message`, whose bytes stand in `arena`; `decoded` is emptied first.
+  public func decode(
+    _ message: Message, in arena: inout ByteArena, into decoded: inout DecodedReadings
+  ) {
+    decoded.removeAll()
+    let route = TopicRoute(topic: message.topic, in: arena)
+    let whole = ReadingPlace(index: nil, text: message.payload)
+    do throws(Rejection) {
+      switch route {
+      case .own(let kind, let gridCode, let device):
+        try check(message.payload, device: device, gridCode: gridCode, in: arena)
+        let subject = Subject(kind: kind, gridCode: gridCode, device: device)
+        try decodeOwn(message.payload, about: subject, in: &arena, into: &decoded)
+      case .ami(let device):
+        try check(message.payload, device: device, gridCode: .absent, in: arena)
+        try decodeAMI(message.payload, device: device, in: &arena, into: &decoded)
+      case .amiTwin:
+        throw Rejection(
+          .unsupportedFormat,
+          detail: "the binary twin of an AMI reading, which arrives as JSON on the topic above")
+      case .ingestorStatus:
+        return
+      case .unknown:
+        throw Rejection(
+          .unknownTopic,
+          detail: "expected gridtokenx/v1/<grid_code>/production|consumption|storage/<device_id>")
+      }
+    } catch {
+      decoded.rejected.append(
+        .init(rejection: error, place: whole, kind: route.kind, device: route.device))
+    }
+  }
+
+  /// What every payload must be before its format is looked at.
+  private func check(
+    _ payload: ByteSlice, device: ByteSlice, gridCode: ByteSlice, in arena: borrowing ByteArena
+  ) throws(Rejection) {
+    try checkTopicLevel(arena[device], named: "device id", limit: 100)
+    try checkTopicLevel(arena[gridCode], named: "grid code", limit: 20)
+    if payload.count == 0 { throw Rejection(.malformedPayload, detail: "the payload is empty") }
+    if payload.count > PayloadDecoder.maximumPayload {
+      throw Rejection(
+        .malformedPayload, path: "$",
+        detail: "the payload has \(payload.count) bytes; at most 1048576 are taken")
+    }
+    let bytes = arena[payload]
+    if bytes.count > 1, bytes[0] == 0x1F, bytes[1] == 0x8B {
+      throw Rejection(.unsupportedFormat, detail: "gzip; publish the JSON itself")
+    }
+  }
+
+  private func checkTopicLevel(
+    _ level: Span<UInt8>, named name: String, limit: Int
+  ) throws(Rejection) {
+    if level.count > limit, level.characterCount > limit {
+      throw Rejection(
+        .outOfRange, path: "topic", detail: "the \(name) has more than \(limit) characters")
+    }
+    for index in level.indices where level[index] < 0x20 || level[index] == 0x7F {
+      throw Rejection(.outOfRange, path: "topic", detail: "the \(name) has a control character")
+    }
+  }
+}
+
+extension TopicRoute {
+  fileprivate var kind: ReadingKind? {
+    if case .own(let kind, _, _) = self { kind } else { nil }
+  }
+
+  fileprivate var device: ByteSlice {
+    switch self {
+    case .own(_, _, let device), .ami(let device), .amiTwin(let device): device
+    case .ingestorStatus, .unknown: .absent
+    }
+  }
+}
+
+extension Rejection {
+  /// A document that is no JSON.
+  init(_ error: JSONError) {
+    let what =
+      switch error.code {
+      case .empty: "the payload is empty"
+      case .tooDeep: "nested deeper than 32 levels"
+      case .invalidUTF8: "invalid UTF-8"
+      case .trailing: "something follows the JSON document"
+      case .badNumber: "not a JSON number"
+      case .badString: "a string with an escape that JSON does not have"
+      case .syntax: "not JSON"
+      }
+    self.init(.malformedPayload, path: "$", detail: "\(what), near byte \(error.offset)")
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// Unicode scalars in valid UTF-8, as PostgreSQL counts `varchar(n)`.
+  var characterCount: Int {
+    var continuations = 0
+    for index in indices where self[index] & 0xC0 == 0x80 { continuations += 1 }
+    return count - continuations
+  }
+}

@@ -1,0 +1,230 @@
+// Rows in PostgreSQL's binary COPY format (manual, COPY, "Binary Format"), written straight into one
+// growing block of memory. The raw pointer is what makes a row cost no bounds check or allocation;
+// it is private, and every write is preceded by `reserve`.
+
+import EnergyReadings
+
+/// Binary COPY rows of one table, reused from batch to batch.
+public final class CopyBuffer {
+  private var memory: UnsafeMutableRawPointer
+  private var capacity: Int
+  /// Bytes written.
+  public private(set) var count: Int
+  /// Where each row ends, so that any run of rows can be sent again.
+  private(set) var rowEnds: [Int] = []
+
+  /// Signature, flags, header extension length.
+  private static let header: [UInt8] =
+    Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00, 0, 0, 0, 0, 0, 0, 0, 0]
+
+  public init() {
+    capacity = 1 << 16
+    memory = .allocate(byteCount: capacity, alignment: 16)
+    count = 0
+    removeAll()
+  }
+
+  deinit { memory.deallocate() }
+
+  public var rowCount: Int { rowEnds.count }
+
+  /// Forgets the rows and keeps the memory.
+  public func removeAll() {
+    rowEnds.removeAll(keepingCapacity: true)
+    count = 0
+    CopyBuffer.header.withUnsafeBytes { bytes($0) }
+  }
+
+  /// Makes room for a row of up to `size` bytes.
+  private func reserve(_ size: Int) {
+    if count + size <= capacity { return }
+    let larger = max(capacity * 2, count + size)
+    let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
+    moved.copyMemory(from: memory, byteCount: count)
+    memory.deallocate()
+    memory = moved
+    capacity = larger
+  }
+
+  /// Begins a row of `columns` fields, each of which is then written in order.
+  func beginRow(columns: Int16) { int16(columns) }
+
+  /// Ends the row.
+  func endRow() { rowEnds.append(count) }
+
+  // MARK: Fields
+
+  func null() { int32(-1) }
+
+  func uuid(_ id: ReadingID) {
+    int32(16)
+    int64(Int64(bitPattern: id.high))
+    int64(Int64(bitPattern: id.low))
+  }
+
+  func text(_ text: Span<UInt8>) {
+    int32(Int32(text.count))
+    text.withUnsafeBytes { bytes($0) }
+  }
+
+  func text(_ text: StaticString) {
+    int32(Int32(text.utf8CodeUnitCount))
+    bytes(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  /// Text that PostgreSQL takes whatever it is: NUL, which it cannot hold, becomes U+FFFD.
+  func text(_ text: String?) {
+    guard let text else { return null() }
+    let clean = text.contains("\0") ? text.replacing("\0", with: "\u{FFFD}") : text
+    self.text(clean.utf8.span)
+  }
+
+  func integer(_ value: Int32?) {
+    guard let value else { return null() }
+    int32(4)
+    int32(value)
+  }
+
+  func bigint(_ value: Int64?) {
+    guard let value else { return null() }
+    int32(8)
+    int64(value)
+  }
+
+  /// `timestamptz`: microseconds since 2000-01-01 (src/include/datatype/timestamp.h).
+  func timestamp(_ timestamp: Timestamp) {
+    int32(8)
+    int64(timestamp.microseconds &- 946_684_800_000_000)
+  }
+
+  /// `jsonb`: version 1, then the JSON text.
+  func jsonb(_ text: Span<UInt8>) {
+    int32(Int32(text.count) + 1)
+    byte(1)
+    text.withUnsafeBytes { bytes($0) }
+  }
+
+  /// A `jsonb` object: `inserted` as its first member, then the members of `object`.
+  func jsonb(_ object: Span<UInt8>, inserting key: StaticString, _ value: Span<UInt8>) {
+    let lengthAt = count
+    int32(0)
+    byte(1)
+    byte(UInt8(ascii: "{"))
+    byte(UInt8(ascii: "\""))
+    bytes(UnsafeRawBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+    for character in "\":\"".utf8 { byte(character) }
+    for index in value.indices {
+      if value[index] == UInt8(ascii: "\"") || value[index] == UInt8(ascii: "\\") {
+        byte(UInt8(ascii: "\\"))
+      }
+      byte(value[index])
+    }
+    byte(UInt8(ascii: "\""))
+    let rest = object.firstMember
+    if rest < object.count - 1 {
+      byte(UInt8(ascii: ","))
+      object.extracting(rest..<object.count).withUnsafeBytes { bytes($0) }
+    } else {
+      byte(UInt8(ascii: "}"))
+    }
+    memory.storeBytes(
+      of: Int32(count - lengthAt - 4).bigEndian, toByteOffset: lengthAt, as: Int32.self)
+  }
+
+  /// `numeric` with six decimals (src/backend/utils/adt/numeric.c, numeric_recv): base-10,000
+  /// digits, of which two stand after the point.
+  func numeric6(_ millionths: Int64) {
+    numeric(millionths.magnitude * 100, isNegative: millionths < 0, fractionGroups: 2, scale: 6)
+  }
+
+  /// `numeric` with four decimals.
+  func numeric4(_ tenThousandths: Int32) {
+    numeric(
+      UInt64(tenThousandths.magnitude), isNegative: tenThousandths < 0, fractionGroups: 1, scale: 4)
+  }
+
+  private func numeric(_ value: UInt64, isNegative: Bool, fractionGroups: Int, scale: Int16) {
+    var groups: InlineArray<5, Int16> = .init(repeating: 0)
+    var used = 0
+    var rest = value
+    while rest > 0 {
+      groups[used] = Int16(truncatingIfNeeded: rest % 10_000)
+      rest /= 10_000
+      used += 1
+    }
+    var lowest = 0
+    while lowest < used, groups[lowest] == 0 { lowest += 1 }
+    let digits = used - lowest
+    int32(Int32(8 + 2 * digits))
+    int16(Int16(digits))
+    int16(digits == 0 ? 0 : Int16(used - 1 - fractionGroups))
+    int16(isNegative ? 0x4000 : 0)
+    int16(scale)
+    var index = used
+    while index > lowest {
+      index -= 1
+      int16(groups[index])
+    }
+  }
+
+  // MARK: Bytes
+
+  private func byte(_ value: UInt8) {
+    reserve(1)
+    memory.storeBytes(of: value, toByteOffset: count, as: UInt8.self)
+    count += 1
+  }
+
+  private func int16(_ value: Int16) {
+    reserve(2)
+    memory.storeBytes(of: value.bigEndian, toByteOffset: count, as: Int16.self)
+    count += 2
+  }
+
+  private func int32(_ value: Int32) {
+    reserve(4)
+    memory.storeBytes(of: value.bigEndian, toByteOffset: count, as: Int32.self)
+    count += 4
+  }
+
+  private func int64(_ value: Int64) {
+    reserve(8)
+    memory.storeBytes(of: value.bigEndian, toByteOffset: count, as: Int64.self)
+    count += 8
+  }
+
+  private func bytes(_ source: UnsafeRawBufferPointer) {
+    guard let start = source.baseAddress, source.count > 0 else { return }
+    reserve(source.count)
+    (memory + count).copyMemory(from: start, byteCount: source.count)
+    count += source.count
+  }
+
+  // MARK: Sending
+
+  /// Lends a complete COPY of all rows: header, rows, trailer.
+  func withCopyData<Value>(
+    _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Value
+  ) throws(PostgresError) -> Value {
+    int16(-1)
+    count -= 2
+    return try body(UnsafeRawBufferPointer(start: memory, count: count + 2))
+  }
+
+  /// A complete COPY of some rows, copied: only repair needs it.
+  func copyData(rows: Range<Int>) -> [UInt8] {
+    let start = rows.lowerBound == 0 ? CopyBuffer.header.count : rowEnds[rows.lowerBound - 1]
+    let end = rows.isEmpty ? start : rowEnds[rows.upperBound - 1]
+    return CopyBuffer.header + UnsafeRawBufferPointer(start: memory + start, count: end - start)
+      + [0xFF, 0xFF]
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// Index of the first byte after `{` and blanks.
+  fileprivate var firstMember: Int {
+    var index = 1
+    while index < count, self[index] == 0x20 || (0x09...0x0D).contains(self[index]) { index += 1 }
+    return index
+  }
+}

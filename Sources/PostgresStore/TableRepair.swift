@@ -1,0 +1,128 @@
+// The exact repair of one table's rows: bisects to the rows that PostgreSQL refuses, merges the
+// rest, and tells second deliveries from contradictions.
+
+import EnergyReadings
+
+/// Works within the open transaction of its batch.
+struct TableRepair {
+  private let table: ReadingTable
+  private let buffer: CopyBuffer
+  private let connection: PostgresConnection
+  private var stored = 0
+  private var refused: [RefusedRow] = []
+
+  init(_ table: ReadingTable, _ buffer: CopyBuffer, _ connection: PostgresConnection) {
+    self.table = table
+    self.buffer = buffer
+    self.connection = connection
+  }
+
+  mutating func run() throws(PostgresError) {
+    try connection.execute(stage, as: "stage \(table.name)")
+    try store(0..<buffer.rowCount)
+  }
+
+  func report(to outcome: inout StoreOutcome) {
+    let index = Int(table.kind.rawValue)
+    outcome.stored[index] = stored
+    outcome.duplicates[index] = buffer.rowCount - stored - refused.count
+    outcome.refused += refused
+  }
+
+  /// Merges `rows` under a savepoint; a data error halves them until the row at fault stands alone.
+  private mutating func store(_ rows: Range<Int>) throws(PostgresError) {
+    try connection.execute("SAVEPOINT rows", as: "savepoint")
+    do throws(PostgresError) {
+      try merge(rows)
+      try connection.execute("RELEASE SAVEPOINT rows", as: "release savepoint")
+      return
+    } catch {
+      guard error.remedy == .repair else { throw error }
+      try connection.execute(
+        "ROLLBACK TO SAVEPOINT rows; RELEASE SAVEPOINT rows", as: "rollback to savepoint")
+      if rows.count == 1 {
+        refused.append(.init(kind: table.kind, row: rows.lowerBound, rejection: Rejection(error)))
+        return
+      }
+    }
+    let middle = rows.lowerBound + rows.count / 2
+    try store(rows.lowerBound..<middle)
+    try store(middle..<rows.upperBound)
+  }
+
+  private mutating func merge(_ rows: Range<Int>) throws(PostgresError) {
+    try connection.execute("TRUNCATE \(table.staged) RESTART IDENTITY", as: "empty \(table.staged)")
+    let data = buffer.copyData(rows: rows)
+    try data.span.withUnsafeBytes { (bytes) throws(PostgresError) in
+      _ = try connection.copyIn(
+        "COPY \(table.staged) (\(table.columnList)) FROM STDIN (FORMAT binary)", bytes)
+    }
+    let inserted = try connection.query(insert, [], as: "insert into \(table.name)")
+    let conflicts = try connection.query(conflicts, [], as: "compare with \(table.name)")
+    stored += Int(inserted.first?.first.flatMap(\.self) ?? "") ?? 0
+    for conflict in conflicts {
+      guard let ordinal = conflict[0].flatMap({ Int($0) }) else { continue }
+      let rejection = Rejection(
+        .conflictingDuplicate,
+        detail: "\(table.name) already holds another \(conflict[1] ?? "reading") for this device "
+          + "and time")
+      refused.append(
+        .init(kind: table.kind, row: rows.lowerBound + ordinal - 1, rejection: rejection))
+    }
+  }
+
+  /// The columns with the target's types but none of its constraints.
+  private var stage: String {
+    """
+    DO $$ BEGIN
+      IF to_regclass('pg_temp.\(table.staged)') IS NULL THEN
+        CREATE TEMP TABLE \(table.staged) ON COMMIT DELETE ROWS
+          AS SELECT \(table.columnList) FROM \(table.name) WITH NO DATA;
+        ALTER TABLE \(table.staged) ADD COLUMN ordinal int GENERATED ALWAYS AS IDENTITY;
+      END IF;
+    END $$
+    """
+  }
+
+  /// Inserts what is new, once for each id, and lets the batteries' charge follow.
+  private var insert: String {
+    let charge =
+      table.kind == .storage
+      ? """
+      , ingest.apply_storage_operations(array_agg(storage_id::text), array_agg(
+          CASE operation_type WHEN 'charge' THEN energy_amount ELSE -energy_amount END))
+      """ : ""
+    return """
+      WITH inserted AS (
+        INSERT INTO \(table.name) (\(table.columnList))
+        SELECT DISTINCT ON (id) \(table.columnList) FROM \(table.staged) ORDER BY id, ordinal
+        ON CONFLICT (id) DO NOTHING
+        RETURNING *
+      )
+      SELECT count(*)\(charge) FROM inserted HAVING count(*) > 0
+      """
+  }
+
+  /// Rows whose id is stored with another measurement.
+  private var conflicts: String {
+    func list(_ alias: String) -> String {
+      table.measured.map { "\(alias).\($0)" }.joined(separator: ", ")
+    }
+    return """
+      SELECT staged.ordinal, kept.energy_amount || ' kWh'
+      FROM \(table.staged) AS staged JOIN \(table.name) AS kept USING (id)
+      WHERE (\(list("staged"))) IS DISTINCT FROM (\(list("kept")))
+      ORDER BY staged.ordinal
+      """
+  }
+}
+
+extension Rejection {
+  /// What PostgreSQL itself refused.
+  fileprivate init(_ error: PostgresError) {
+    let isCheck = error.sqlState == "23514"
+    self.init(
+      isCheck ? .checkViolation : .rejectedByDatabase, detail: error.message,
+      constraint: error.constraint, sqlState: error.sqlState)
+  }
+}

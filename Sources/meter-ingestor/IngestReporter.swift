@@ -1,0 +1,204 @@
+// Turns what the pipeline tells into metrics, readiness and log lines.
+
+import EnergyReadings
+import IngestPipeline
+import Logging
+import MQTTSession
+import Metrics
+import Monitoring
+import PostgresStore
+import Synchronization
+
+/// The observer of `run`, `replay --direct` and the demo.
+final class IngestReporter: IngestObserver {
+  private let registry: MetricRegistry
+  private let readiness: Readiness
+  private let logger: Logger
+  private let received: [Counter]
+  private let stored: [Counter]
+  private let duplicates: [Counter]
+  private let zeros: [Counter]
+  private let inFlight: [Meter]
+  private let messages: Counter
+  private let unknownFields: Counter
+  private let repaired: Counter
+  private let reconnects: Counter
+  private let batchReadings: HistogramHandle
+  private let commitSeconds: HistogramHandle
+  private let publishToCommit: HistogramHandle
+  private let state: Mutex<State>
+
+  /// What is wrong, by worker; a component is ready when no worker complains.
+  fileprivate struct State {
+    var database: [Int: String] = [:]
+    var broker: [Int: String] = [:]
+    var lastLogged: [String: ContinuousClock.Instant] = [:]
+    var rejected: [String: Int] = [:]
+  }
+
+  init(registry: MetricRegistry, readiness: Readiness, workers: Int, logger: Logger) {
+    self.registry = registry
+    self.readiness = readiness
+    self.logger = logger
+    func counters(_ metric: MetricDescription) -> [Counter] {
+      IngestMetrics.kinds.map {
+        Counter(label: metric.name, dimensions: [("kind", $0)], factory: registry)
+      }
+    }
+    func counter(_ metric: MetricDescription) -> Counter {
+      Counter(label: metric.name, dimensions: [], factory: registry)
+    }
+    received = counters(IngestMetrics.readingsReceived)
+    stored = counters(IngestMetrics.readingsStored)
+    duplicates = counters(IngestMetrics.readingsDuplicate)
+    zeros = counters(IngestMetrics.readingsZero)
+    inFlight = IngestMetrics.kinds.map {
+      Meter(
+        label: IngestMetrics.readingsInFlight.name, dimensions: [("kind", $0)], factory: registry)
+    }
+    messages = counter(IngestMetrics.messagesReceived)
+    unknownFields = counter(IngestMetrics.unknownFields)
+    repaired = counter(IngestMetrics.batchesRepaired)
+    reconnects = counter(IngestMetrics.mqttReconnects)
+    batchReadings = registry.histogram(IngestMetrics.batchReadings.name)
+    commitSeconds = registry.histogram(IngestMetrics.commitSeconds.name)
+    publishToCommit = registry.histogram(IngestMetrics.publishToCommitSeconds.name)
+    var state = State()
+    for worker in 0..<workers {
+      state.database[worker] = "not connected yet"
+      state.broker[worker] = "not connected yet"
+    }
+    self.state = Mutex(state)
+  }
+
+  func batchClosed(_ batch: Batch, worker: Int) {
+    for kind in received.indices {
+      received[kind].increment(by: batch.received[kind])
+      inFlight[kind].increment(by: Double(batch.received[kind]))
+    }
+  }
+
+  func batchCommitted(_ batch: Batch, _ ledger: BatchLedger, took: Duration, worker: Int) {
+    for kind in received.indices {
+      stored[kind].increment(by: ledger.stored[kind])
+      duplicates[kind].increment(by: ledger.duplicates[kind])
+      zeros[kind].increment(by: ledger.zeros[kind])
+    }
+    for rejection in ledger.rejected { count(rejection.kind, rejection.reason) }
+    for kind in received.indices {
+      inFlight[kind].decrement(by: Double(ledger.received[kind]))
+    }
+    messages.increment(by: ledger.messages)
+    unknownFields.increment(by: ledger.unknownFields)
+    if ledger.wasRepaired { repaired.increment() }
+    batchReadings.observe(Double(batch.count))
+    commitSeconds.observe(took / .seconds(1))
+    observeLatency(of: batch)
+    logger.debug(
+      "batch committed",
+      metadata: [
+        "worker": "\(worker)", "readings": "\(batch.count)", "took": "\(took)",
+        "repaired": "\(ledger.wasRepaired)",
+      ])
+    logRejections()
+  }
+
+  /// A meter publishes when its interval ends, so the reading's own time is when it was published;
+  /// history that is sent later says nothing about latency and is left out.
+  private func observeLatency(of batch: Batch) {
+    var tally = publishToCommit.makeTally()
+    let now = Timestamp.now.microseconds
+    batch.forEachTimestamp { timestamp in
+      let latency = now - timestamp.microseconds
+      if (0..<3_600_000_000).contains(latency) { tally.observe(Double(latency) / 1_000_000) }
+    }
+    publishToCommit.merge(tally)
+  }
+
+  private func count(_ kind: Int, _ reason: RejectionReason) {
+    Counter(
+      label: IngestMetrics.readingsRejected.name,
+      dimensions: [("kind", IngestMetrics.kinds[kind]), ("reason", "\(reason.code)")],
+      factory: registry
+    ).increment()
+    state.withLock { $0.rejected["\(reason.code)", default: 0] += 1 }
+  }
+
+  /// One line for all rejections of the last seconds: each of them is a dead letter anyway.
+  private func logRejections() {
+    let rejected = state.withLock { state -> [String: Int] in
+      guard !state.rejected.isEmpty, state.isDue("rejected", every: .seconds(5)) else { return [:] }
+      defer { state.rejected = [:] }
+      return state.rejected
+    }
+    guard !rejected.isEmpty else { return }
+    logger.warning(
+      "readings turned away; see ingest.dead_letters",
+      metadata: Logger.Metadata(uniqueKeysWithValues: rejected.map { ($0.key, "\($0.value)") }))
+  }
+
+  func commitFailed(_ error: PostgresError, attempt: Int, worker: Int) {
+    Counter(
+      label: IngestMetrics.commitFailures.name,
+      dimensions: [("sqlstate_class", error.sqlState.map { String($0.prefix(2)) } ?? "none")],
+      factory: registry
+    ).increment()
+    log("commit failed, the same batch will be tried again", "\(error)", worker)
+  }
+
+  func databaseChanged(_ failure: PostgresError?, worker: Int) {
+    gauge(IngestMetrics.postgresConnected, worker, failure == nil)
+    state.withLock { $0.database[worker] = failure?.description }
+    updateReadiness()
+    if let failure {
+      log("database not usable, trying again", "\(failure)", worker)
+    } else {
+      logger.info("connected to PostgreSQL", metadata: ["worker": "\(worker)"])
+    }
+  }
+
+  func brokerChanged(_ failure: MQTTError?, worker: Int) {
+    gauge(IngestMetrics.mqttConnected, worker, failure == nil)
+    state.withLock { $0.broker[worker] = failure?.description }
+    updateReadiness()
+    if let failure {
+      reconnects.increment()
+      log("broker not usable, trying again", "\(failure)", worker)
+    } else {
+      logger.info("connected to the MQTT broker", metadata: ["worker": "\(worker)"])
+    }
+  }
+
+  func warning(_ text: String, worker: Int) {
+    logger.warning("\(text)", metadata: ["worker": "\(worker)"])
+  }
+
+  private func gauge(_ metric: MetricDescription, _ worker: Int, _ isUp: Bool) {
+    Meter(label: metric.name, dimensions: [("worker", "\(worker)")], factory: registry)
+      .set(isUp ? 1 : 0)
+  }
+
+  private func updateReadiness() {
+    let (database, broker) = state.withLock { ($0.database.values.first, $0.broker.values.first) }
+    if let database { readiness.failing("postgres", database) } else { readiness.ok("postgres") }
+    if let broker { readiness.failing("mqtt", broker) } else { readiness.ok("mqtt") }
+  }
+
+  /// The same trouble again is said every half minute.
+  private func log(_ what: Logger.Message, _ cause: String, _ worker: Int) {
+    let isDue = state.withLock { $0.isDue("\(what)\(cause)", every: .seconds(30)) }
+    guard isDue else { return }
+    logger.error(what, metadata: ["worker": "\(worker)", "cause": "\(cause)"])
+  }
+}
+
+extension IngestReporter.State {
+  fileprivate mutating func isDue(_ text: String, every interval: Duration) -> Bool {
+    let now = ContinuousClock.now
+    if let last = lastLogged[text], now - last < interval { return false }
+    // Bounded: causes carry text from outside.
+    if lastLogged.count > 1_000 { lastLogged.removeAll() }
+    lastLogged[text] = now
+    return true
+  }
+}

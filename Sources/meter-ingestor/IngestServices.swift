@@ -1,0 +1,80 @@
+// The services of a running ingestor, wired together: used by `run` and by the demo.
+
+import EnergyReadings
+import IngestPipeline
+import Logging
+import MQTTSession
+import Metrics
+import Monitoring
+import PostgresStore
+import ServiceLifecycle
+import StatusServer
+
+struct IngestServices {
+  let settings: Settings
+  let logger: Logger
+  let registry: MetricRegistry
+  let readiness = Readiness(components: ["postgres", "mqtt"])
+  let reporter: IngestReporter
+
+  init(settings: Settings, logger: Logger) {
+    self.settings = settings
+    self.logger = logger
+    registry = MetricRegistry.ingestor(version: Program.version)
+    reporter = IngestReporter(
+      registry: registry, readiness: readiness, workers: settings.workers, logger: logger)
+  }
+
+  /// Everything that runs, in order of start. Services stop in reverse: the workers first, so that
+  /// what they commit last is still counted, recorded and shown.
+  ///
+  /// - Parameter onListening: told the status page's address.
+  func all(onListening: @escaping @Sendable (BoundAddress) -> Void) -> [any Service] {
+    let holder = RegistryHolder()
+    var services: [any Service] = [
+      StatusServer(
+        host: settings.http.host, port: settings.http.port, registry: registry,
+        readiness: readiness, version: Program.version, logger: logger, onListening: onListening),
+      recorder,
+      RegistryWatcher(holder: holder, postgresURL: settings.postgresURL) { [registry] snapshot in
+        for kind in ["production", "consumption", "storage"].enumerated() {
+          guard let readingKind = ReadingKind(rawValue: UInt8(kind.offset)) else { continue }
+          Meter(
+            label: IngestMetrics.registryDevices.name, dimensions: [("kind", kind.element)],
+            factory: registry
+          ).set(snapshot.count(of: readingKind))
+        }
+      },
+    ]
+    for number in 0..<settings.workers {
+      services.append(
+        Worker(
+          number: number, settings: settings.worker(number: number), registry: holder,
+          observer: reporter))
+    }
+    return services
+  }
+
+  /// Writes what `/metrics` shows to `monitoring.system_metrics`.
+  private var recorder: some Service {
+    let lane = PostgresLane(
+      url: settings.postgresURL, applicationName: "meter-ingestor metrics")
+    let instance = settings.mqtt.clientID
+    return SystemMetricsRecorder(
+      registry: registry, interval: settings.metricsInterval, logger: logger
+    ) { samples in
+      guard let insert = try SystemMetricsSQL.insert(samples, instance: instance) else { return }
+      try await lane.run { (connection) throws(PostgresError) in
+        _ = try connection.query(insert.sql, insert.parameters, as: "insert system metrics")
+      }
+    }
+  }
+}
+
+/// A logger to standard error, so that standard output carries only what was asked for.
+func makeLogger(_ level: Logger.Level) -> Logger {
+  LoggingSystem.bootstrap(StreamLogHandler.standardError)
+  var logger = Logger(label: "meter-ingestor")
+  logger.logLevel = level
+  return logger
+}

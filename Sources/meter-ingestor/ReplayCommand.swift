@@ -1,0 +1,189 @@
+// `replay`: sends captures again, through the broker as meters would, or straight into the pipeline.
+
+import ArgumentParser
+import EnergyReadings
+import Foundation
+import IngestPipeline
+import MQTTSession
+import MeterSimulator
+import Monitoring
+import PostgresStore
+
+struct ReplayCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Publish captures to the broker, or store them directly.",
+    discussion: """
+      Replaying a capture twice stores every reading once. A line that cannot be read is reported \
+      with file and line number and skipped; --strict stops there. --direct needs no broker: it \
+      stores the readings itself and prints what became of them.
+      """)
+
+  @OptionGroup var options: ConfigurationOptions
+  @Argument(help: "Capture files, .ndjson or .ndjson.gz; - is standard input.")
+  var files: [String]
+  @Flag(help: "Store the readings without a broker.")
+  var direct = false
+  @Option(help: "1 is the recorded pace, 10 is ten times as fast, max does not wait.")
+  var speed = "1"
+  @Flag(help: "Stop at the first line that cannot be read.")
+  var strict = false
+  @Flag(help: "Print the result as JSON.")
+  var json = false
+
+  func run() async throws {
+    let settings = try await options.load()
+    let logger = makeLogger(settings.logLevel)
+    let factor = Double(speed)
+    guard speed == "max" || (factor ?? 0) > 0 else {
+      throw ValidationError("--speed \(speed): expected a number above 0 or max")
+    }
+    let capture = CaptureFiles(files: files, isStrict: strict)
+    let stop = StopOnSignal()
+    let (pace, json) = (speed == "max" ? nil : factor, json)
+    let broken =
+      if direct {
+        try await onThread {
+          let services = IngestServices(settings: settings, logger: logger)
+          return try DirectReplay(services).run(capture, stop.signal, json: json)
+        }
+      } else {
+        try await onThread {
+          try BrokerReplay(settings.mqtt, speed: pace).run(capture, stop.signal, json: json)
+        }
+      }
+    if broken > 0 { throw ExitCode(1) }
+  }
+}
+
+/// The messages of several captures, one after the other.
+struct CaptureFiles: Sendable {
+  var files: [String]
+  var isStrict: Bool
+
+  /// Calls `body` for each message until it returns false.
+  ///
+  /// - Returns: lines that could not be read.
+  func forEach(_ body: (CaptureReader) throws -> Bool) throws -> Int {
+    var broken = 0
+    for file in files {
+      let reader = try CaptureReader(file: file)
+      reading: while true {
+        switch try reader.next() {
+        case .message: if try !body(reader) { return broken }
+        case .broken(let problem):
+          standardError(problem)
+          broken += 1
+          if isStrict { return broken }
+        case .end: break reading
+        }
+      }
+    }
+    return broken
+  }
+}
+
+/// Publishes at the recorded pace, or faster.
+private struct BrokerReplay {
+  private let mqtt: MQTTSettings
+  private let speed: Double?
+
+  /// - Parameter speed: nil does not wait at all.
+  init(_ mqtt: MQTTSettings, speed: Double?) {
+    var own = mqtt
+    own.clientID += "-replay-\(getpid())"
+    own.cleanStart = true
+    own.sessionExpiry = 0
+    self.mqtt = own
+    self.speed = speed
+  }
+
+  func run(_ capture: CaptureFiles, _ stop: StopSignal, json: Bool) throws -> Int {
+    let publisher = try MQTTPublisher(mqtt)
+    var progress = ProgressLine()
+    let start = ContinuousClock.now
+    let broken = try capture.forEach { reader in
+      try wait(until: reader.timeMilliseconds, since: start, publisher, stop)
+      guard !stop.isSet else { return false }
+      try reader.withMessage { topic, payload in
+        try publisher.publish(
+          topic: topic.text, payload: payload.withUnsafeBufferPointer { Array($0) },
+          qos: reader.qos, retain: reader.isRetained)
+      }
+      progress.show(publisher.published, "messages published")
+      return true
+    }
+    try publisher.finish()
+    progress.end()
+    let result = ["published": publisher.acknowledged, "broken_lines": broken]
+    if json {
+      try printJSON(result)
+    } else {
+      print("\(publisher.acknowledged) messages published and acknowledged by the broker")
+    }
+    return broken
+  }
+
+  private func wait(
+    until milliseconds: Int64, since start: ContinuousClock.Instant, _ publisher: MQTTPublisher,
+    _ stop: StopSignal
+  ) throws {
+    guard let speed else { return }
+    let due = start + .milliseconds(Int64(Double(milliseconds) / speed))
+    while !stop.isSet {
+      let rest = due - .now
+      if rest <= .zero { return }
+      try publisher.exchange(milliseconds: Int32(min(rest / .milliseconds(1) + 1, 500)))
+    }
+  }
+}
+
+/// Stores captures over one connection, batch by batch.
+private struct DirectReplay {
+  private let services: IngestServices
+  private let settings: WorkerSettings
+
+  init(_ services: IngestServices) {
+    self.services = services
+    settings = services.settings.worker
+  }
+
+  func run(_ capture: CaptureFiles, _ stop: StopSignal, json: Bool) throws -> Int {
+    let connection = try PostgresConnection(
+      url: settings.postgresURL, applicationName: "meter-ingestor replay")
+    try SchemaCheck.check(connection)
+    let registry = try MeterRegistry.load(over: connection)
+    let batch = Batch(rules: settings.rules, enrichment: settings.enrichment)
+    var progress = ProgressLine()
+    var readings = 0
+    let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
+    let broken = try capture.forEach { reader in
+      reader.withMessage { topic, payload in
+        batch.add(topic: topic, payload: payload, receivedAt: .now, registry: registry)
+      }
+      if batch.count >= settings.batchSize {
+        readings += batch.count
+        try commit(batch, over: connection)
+        progress.show(readings, "readings")
+      }
+      return !stop.isSet
+    }
+    readings += batch.count
+    if !batch.isEmpty { try commit(batch, over: connection) }
+    progress.end()
+    var report = LedgerReport(
+      services.registry, seconds: (ContinuousClock.now - start) / .seconds(1))
+    let used = (processCPUSeconds() - cpu) * 1e6 / Double(max(readings, 1))
+    report.cpuMicrosecondsPerReading = (used * 100).rounded() / 100
+    try report.print(json: json)
+    return broken
+  }
+
+  private func commit(_ batch: Batch, over connection: PostgresConnection) throws {
+    services.reporter.batchClosed(batch, worker: 0)
+    let start = ContinuousClock.now
+    let ledger = try batch.commit(to: BatchStore(connection))
+    services.reporter.batchCommitted(batch, ledger, took: .now - start, worker: 0)
+    batch.removeAll()
+  }
+}

@@ -1,0 +1,222 @@
+// Settings as values: read from defaults, file, environment and flags, and checked once.
+
+import ArgumentParser
+import CheckRules
+import Configuration
+import EnergyReadings
+import Foundation
+import IngestPipeline
+import Logging
+import MQTTSession
+import SystemPackage
+
+/// A setting that cannot be used. Exit code 2.
+struct SettingError: Error, CustomStringConvertible {
+  var key: SettingKey
+  var problem: String
+
+  var description: String { "\(key.rawValue) (\(key.environmentName)): \(problem)" }
+}
+
+/// Options that every command takes.
+struct ConfigurationOptions: ParsableArguments {
+  @Option(name: .long, help: "YAML file with settings.")
+  var config: String?
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp("One setting, over file and environment.", valueName: "key=value"))
+  var overrides: [String] = []
+
+  /// Reads the settings.
+  ///
+  /// - Throws: ``SettingError``, or `ValidationError` for a file or key that does not exist.
+  func load() async throws -> Settings {
+    var flags: [AbsoluteConfigKey: ConfigValue] = [:]
+    for override in overrides {
+      let parts = override.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, SettingKey(rawValue: String(parts[0])) != nil else {
+        throw ValidationError(
+          "--set \(parts[0]): no such setting; `meter-ingestor config` lists them")
+      }
+      flags[AbsoluteConfigKey(stringLiteral: String(parts[0]))] = ConfigValue(
+        stringLiteral: String(parts[1]))
+    }
+    var providers: [any ConfigProvider] = [
+      InMemoryProvider(values: flags), EnvironmentVariablesProvider(),
+    ]
+    if let config {
+      do {
+        providers.append(try await FileProvider<YAMLSnapshot>(filePath: .init(config)))
+      } catch {
+        throw ValidationError("--config \(config): \(error)")
+      }
+    }
+    return try Settings(ConfigReader(providers: providers))
+  }
+}
+
+/// All settings, checked.
+struct Settings {
+  /// The texts as they were found, for `config`.
+  private(set) var texts: [SettingKey: String] = [:]
+
+  var worker: WorkerSettings
+  var workers: Int
+  var http: (host: String, port: Int)
+  var metricsInterval: Duration
+  var logLevel: Logger.Level
+
+  var postgresURL: String { worker.postgresURL }
+  var mqtt: MQTTSettings { worker.mqtt }
+
+  init(_ reader: ConfigReader) throws {
+    var texts: [SettingKey: String] = [:]
+    for key in SettingKey.allCases { texts[key] = try Settings.text(key, reader) }
+    try self.init(texts: texts)
+  }
+
+  /// The text of a setting: its own, or that of the file that `<key>-file` names.
+  private static func text(_ key: SettingKey, _ reader: ConfigReader) throws -> String {
+    let configKey = ConfigKey(stringLiteral: key.rawValue)
+    // YAML types its values; a number is as good as its text.
+    let own =
+      reader.string(forKey: configKey, isSecret: key.isSecret)
+      ?? reader.int(forKey: configKey).map(String.init)
+      ?? reader.stringArray(forKey: configKey)?.joined(separator: ",")
+      ?? reader.double(forKey: configKey).map { "\($0)" }
+    if let own { return own }
+    if key.isSecret, let file = reader.string(forKey: .init(stringLiteral: key.rawValue + "-file")) {
+      guard let data = FileManager.default.contents(atPath: file) else {
+        throw SettingError(key: key, problem: "\(file) cannot be read")
+      }
+      return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+    return key.defaultValue
+  }
+
+  init(texts: [SettingKey: String]) throws {
+    let values = SettingTexts(texts)
+    self.texts = texts
+    workers = try values.integer(.ingestWorkers, in: 1...64)
+    http = try values.address(.httpListen)
+    metricsInterval = try values.duration(.metricsInterval, in: .seconds(1)...(.seconds(3_600)))
+    logLevel = try values.choice(.logLevel, Logger.Level.init(rawValue:))
+    worker = WorkerSettings(
+      mqtt: try Settings.mqtt(values),
+      filters: values[.mqttTopics].split(separator: ",").map {
+        $0.trimmingCharacters(in: .whitespaces)
+      },
+      postgresURL: values[.postgresURL])
+    worker.batchSize = try values.integer(.ingestBatchSize, in: 1...1_000_000)
+    worker.linger = try values.duration(.ingestLinger, in: .zero...(.seconds(60)))
+    let group = values[.mqttShareGroup]
+    worker.shareGroup = !group.isEmpty ? group : workers > 1 ? values[.mqttClientID] : nil
+    worker.rules = RuleSet(
+      futureToleranceSeconds: try values.duration(
+        .ingestFutureTolerance, in: .zero...(.seconds(3_155_760_000))
+      ).components.seconds)
+    worker.enrichment = try Settings.enrichment(values)
+  }
+
+  private static func mqtt(_ values: SettingTexts) throws -> MQTTSettings {
+    var mqtt: MQTTSettings
+    do {
+      mqtt = try MQTTSettings(url: values[.mqttURL], clientID: values[.mqttClientID])
+    } catch {
+      throw SettingError(key: .mqttURL, problem: error.message)
+    }
+    mqtt.isVersion5 = try values.integer(.mqttVersion, in: 3...5) == 5
+    mqtt.keepAlive = Int(
+      try values.duration(.mqttKeepAlive, in: .seconds(10)...(.seconds(65_535))).components.seconds)
+    mqtt.sessionExpiry = UInt32(
+      try values.duration(.mqttSessionExpiry, in: .zero...(.seconds(4_294_967_294)))
+        .components.seconds)
+    func file(_ key: SettingKey) -> String? { values[key].isEmpty ? nil : values[key] }
+    if mqtt.tls != nil {
+      mqtt.tls = .init(
+        authorityFile: file(.mqttCAFile), certificateFile: file(.mqttCertificateFile),
+        keyFile: file(.mqttKeyFile))
+    }
+    return mqtt
+  }
+
+  private static func enrichment(_ values: SettingTexts) throws -> EnrichmentSettings {
+    var enrichment = EnrichmentSettings()
+    enrichment.unregistered = try values.choice(.ingestUnregistered, UnregisteredPolicy.init)
+    enrichment.unregisteredStorage = try values.choice(
+      .ingestUnregisteredStorage, UnregisteredPolicy.init)
+    let tariff = values[.ingestTariff]
+    if !tariff.isEmpty {
+      let price = try? ExactDecimal.parse(tariff.utf8.span, integerDigits: 9, scale: 6)
+      guard let price, price > 0 else {
+        throw SettingError(key: .ingestTariff, problem: "\(tariff) is not a price above 0")
+      }
+      enrichment.tariff = price
+    }
+    return enrichment
+  }
+
+  /// The settings of one worker: its own client id, and the status topic on the first.
+  func worker(number: Int) -> WorkerSettings {
+    var settings = worker
+    settings.mqtt.statusTopic = "gridtokenx/v1/ingestor/\(mqtt.clientID)-\(number)/status"
+    settings.mqtt.clientID = "\(mqtt.clientID)-\(number)"
+    return settings
+  }
+}
+
+/// Typed access to the texts, with errors that name the setting.
+struct SettingTexts {
+  private let texts: [SettingKey: String]
+
+  init(_ texts: [SettingKey: String]) { self.texts = texts }
+
+  subscript(key: SettingKey) -> String { texts[key] ?? key.defaultValue }
+
+  func integer(_ key: SettingKey, in range: ClosedRange<Int>) throws -> Int {
+    guard let value = Int(self[key]), range.contains(value) else {
+      throw SettingError(
+        key: key, problem: "\(self[key]) is not \(range.lowerBound)…\(range.upperBound)")
+    }
+    return value
+  }
+
+  func duration(_ key: SettingKey, in range: ClosedRange<Duration>) throws -> Duration {
+    guard let value = Duration(text: self[key]), range.contains(value) else {
+      throw SettingError(key: key, problem: "\(self[key]): expected \(key.help)")
+    }
+    return value
+  }
+
+  func choice<Value>(_ key: SettingKey, _ make: (String) -> Value?) throws -> Value {
+    guard let value = make(self[key]) else {
+      throw SettingError(key: key, problem: "\(self[key]): expected \(key.help)")
+    }
+    return value
+  }
+
+  /// `host:port`; an IPv6 host stands in brackets.
+  func address(_ key: SettingKey) throws -> (host: String, port: Int) {
+    let text = self[key]
+    guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+      (0...65_535).contains(port)
+    else { throw SettingError(key: key, problem: "\(text): expected host:port") }
+    let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+    return (host, port)
+  }
+}
+
+extension Duration {
+  /// Reads `250ms`, `30s`, `5m`, `24h` or `7d`; a bare number is seconds.
+  init?(text: String) {
+    let units: [(suffix: String, milliseconds: Double)] = [
+      ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+    ]
+    let unit = units.first { text.hasSuffix($0.suffix) }
+    guard let number = Double(text.dropLast(unit?.suffix.count ?? 0)), number.isFinite, number >= 0,
+      number < 1e12
+    else { return nil }
+    self = .milliseconds(Int64(number * (unit?.milliseconds ?? 1_000)))
+  }
+}
