@@ -129,6 +129,55 @@ let package = Package(
     .target(
       name: "CSimdJSON",
       linkerSettings: [.linkedLibrary("simdjson")]),
+
+    // Tests, against real services that they start themselves.
+    .target(
+      name: "TestServices", dependencies: ["PostgresStore", "PrivateServices"],
+      path: "Tests/TestServices", swiftSettings: strict),
+    .testTarget(
+      name: "EnergyReadingsTests", dependencies: ["EnergyReadings"], swiftSettings: strict),
+    .testTarget(
+      name: "PayloadDecodingTests", dependencies: ["EnergyReadings", "PayloadDecoding"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "PostgresStoreTests", dependencies: ["EnergyReadings", "PostgresStore", "TestServices"],
+      exclude: ["LegacySchemas"], swiftSettings: strict),
+    .testTarget(
+      name: "MQTTSessionTests", dependencies: ["MQTTSession", "PrivateServices", "TestServices"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MonitoringTests",
+      dependencies: [
+        "Monitoring",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "StatusServerTests",
+      dependencies: [
+        "Monitoring", "StatusServer",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MeterSimulatorTests",
+      dependencies: [
+        "EnergyReadings", "MeterSimulator", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "PrivateServicesTests", dependencies: ["PrivateServices"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: [
+        "EnergyReadings", "MQTTSession", "PostgresStore", "PrivateServices", "TestServices",
+        "meter-ingestor",
+      ],
+      swiftSettings: strict),
   ],
   cxxLanguageStandard: .cxx17
 )

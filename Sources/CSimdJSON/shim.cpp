@@ -11,7 +11,6 @@ using namespace simdjson;
 struct csj_parser {
   ondemand::parser parser;
   std::vector<csj_node> nodes;
-  std::vector<uint8_t> scratch;
   const uint8_t *base = nullptr;
   const uint8_t *end = nullptr;
   uint16_t max_depth = 0;
@@ -46,6 +45,41 @@ size_t string_length(const uint8_t *text, bool &escaped) {
     if (*at == '"') return size_t(at - text);
     escaped = true;
     at += 2;
+  }
+}
+
+// Value of the four hexadecimal digits at `at`, or -1.
+int hex4(const uint8_t *at) {
+  int value = 0;
+  for (int i = 0; i < 4; i++) {
+    const uint8_t lower = at[i] | 0x20;
+    if (uint8_t(at[i] - '0') < 10) value = value * 16 + (at[i] - '0');
+    else if (uint8_t(lower - 'a') < 6) value = value * 16 + (lower - 'a' + 10);
+    else return -1;
+  }
+  return value;
+}
+
+// Whether every escape is one of RFC 8259, section 7, and surrogates come in pairs: what simdjson
+// checks when it resolves a string, without resolving strings that nobody asks for.
+bool escapes_are_valid(const uint8_t *text, size_t length) {
+  const uint8_t *end = text + length;
+  for (const uint8_t *at = text;;) {
+    at = static_cast<const uint8_t *>(std::memchr(at, '\\', size_t(end - at)));
+    if (at == nullptr) return true;
+    switch (at[1]) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': at += 2; continue;
+    case 'u': break;
+    default: return false;
+    }
+    const int code = end - at >= 6 ? hex4(at + 2) : -1;
+    if (code < 0 || (code >= 0xDC00 && code < 0xE000)) return false;
+    at += 6;
+    if (code < 0xD800 || code >= 0xE000) continue;
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u') return false;
+    const int low = hex4(at + 2);
+    if (low < 0xDC00 || low >= 0xE000) return false;
+    at += 6;
   }
 }
 
@@ -185,7 +219,7 @@ private:
       const uint8_t *key = reinterpret_cast<const uint8_t *>(field.key().raw());
       bool escaped;
       const size_t length = string_length(key, escaped);
-      if (escaped && !unescapes(key, length)) return CSJ_STRING_BAD;
+      if (escaped && !escapes_are_valid(key, length)) return CSJ_STRING_BAD;
       const int code = this->value(field.value(), key, length, escaped ? CSJ_KEY_ESCAPED : 0,
                                    uint16_t(depth + 1));
       if (code != CSJ_OK) return code;
@@ -215,7 +249,7 @@ private:
     owner.last_end++;  // The closing quote.
     if (escaped) {
       owner.nodes[index].flags |= CSJ_VALUE_ESCAPED;
-      if (!unescapes(token + 1, length)) return CSJ_STRING_BAD;
+      if (!escapes_are_valid(token + 1, length)) return CSJ_STRING_BAD;
     }
     return CSJ_OK;
   }
@@ -247,11 +281,6 @@ private:
     return CSJ_OK;
   }
 
-  bool unescapes(const uint8_t *text, size_t length) {
-    owner.scratch.resize(length + 64);
-    uint8_t *destination = owner.scratch.data();
-    return owner.parser.unescape(ondemand::raw_json_string(text), destination).error() == SUCCESS;
-  }
 };
 
 } // namespace
@@ -296,12 +325,8 @@ int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t leng
   return CSJ_OK;
 }
 
-size_t csj_unescape(csj_parser *parser, const uint8_t *source, size_t length,
-                    uint8_t *destination) {
-  parser->scratch.resize(length + 64);
-  uint8_t *end = parser->scratch.data();
+size_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination) {
+  uint8_t *end = destination;
   if (parser->parser.unescape(ondemand::raw_json_string(source), end).error() != SUCCESS) return 0;
-  const size_t written = size_t(end - parser->scratch.data());
-  std::memcpy(destination, parser->scratch.data(), written);
-  return written;
+  return size_t(end - destination);
 }

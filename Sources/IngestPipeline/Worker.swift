@@ -206,13 +206,14 @@ private final class WorkerLoop {
             "the broker granted QoS \(granted) instead of 1; is the ingestor allowed to read "
               + "\(settings.filters.joined(separator: ", "))?", worker: number)
         }
+        // Only now is nothing missed that meters publish.
+        observer.brokerChanged(nil, worker: number)
       }
     }
   }
 
   private func connected(_ session: MQTTSession, sessionPresent: Bool) throws(MQTTError) {
     backoff.reset()
-    observer.brokerChanged(nil, worker: number)
     // Always: a session that is present may have been made with other filters.
     try session.subscribe(
       settings.filters.map { filter in

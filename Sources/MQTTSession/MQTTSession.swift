@@ -174,9 +174,12 @@ public final class MQTTSession {
 
   /// Subscribes at QoS 1: a QoS 2 message could not be held (it reaches us after PUBREC/PUBREL).
   public func subscribe(_ filters: [String]) throws(MQTTError) {
-    for filter in filters {
-      try check(mosquitto_subscribe_v5(raw, nil, filter, 1, 0, nil), "subscribe to \(filter)")
-    }
+    // One SUBSCRIBE for all, so that one SUBACK answers for all. C wants an array of C strings.
+    let copies = filters.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    try check(
+      mosquitto_subscribe_multiple(raw, nil, Int32(filters.count), copies, 1, 0, nil),
+      "subscribe to \(filters.joined(separator: ", "))")
     try flush()
   }
 

@@ -42,6 +42,9 @@ public final class JSONParser {
   public static let padding = csj_padding()
 
   private let parser: OpaquePointer
+  // Unchecked: a parser belongs to one thread, and no access to `nodes` encloses another. The check
+  // would cost more than the access.
+  @exclusivity(unchecked)
   private var nodes: UnsafeBufferPointer<csj_node> = .init(start: nil, count: 0)
 
   public init() {
@@ -95,10 +98,9 @@ public final class JSONParser {
 
   /// The text of a string whose escapes are resolved, at the end of the arena.
   public func unescaped(_ text: ByteSlice, in arena: inout ByteArena) -> ByteSlice {
-    let length = Int(text.count)
-    return arena.append(capacity: length) { bytes, end in
+    arena.append(capacity: Int(text.count) + JSONParser.padding) { bytes, end in
       guard let base = bytes.baseAddress else { return 0 }
-      return csj_unescape(parser, base + Int(text.offset), length, base + end)
+      return csj_unescape(parser, base + Int(text.offset), base + end)
     }
   }
 }

@@ -9,7 +9,7 @@ public final class CopyBuffer {
   private var memory: UnsafeMutableRawPointer
   private var capacity: Int
   /// Bytes written.
-  public private(set) var count: Int
+  public private(set) var count = 0
   /// Where each row ends, so that any run of rows can be sent again.
   private(set) var rowEnds: [Int] = []
 
@@ -20,7 +20,6 @@ public final class CopyBuffer {
   public init() {
     capacity = 1 << 16
     memory = .allocate(byteCount: capacity, alignment: 16)
-    count = 0
     removeAll()
   }
 
@@ -31,14 +30,32 @@ public final class CopyBuffer {
   /// Forgets the rows and keeps the memory.
   public func removeAll() {
     rowEnds.removeAll(keepingCapacity: true)
-    count = 0
-    CopyBuffer.header.withUnsafeBytes { bytes($0) }
+    CopyBuffer.header.withUnsafeBytes {
+      memory.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: $0.count)
+    }
+    count = CopyBuffer.header.count
   }
 
-  /// Makes room for a row of up to `size` bytes.
+  /// Appends one row.
+  ///
+  /// - Parameters:
+  ///   - columns: number of fields that `body` writes, in order.
+  ///   - textBytes: at least the length of all texts together, counted twice where they may be
+  ///     escaped; fields of fixed size are allowed for.
+  func appendRow(columns: Int16, textBytes: Int, _ body: (inout RowWriter) -> Void) {
+    reserve(textBytes + Int(columns) * RowWriter.fixedFieldBytes + 2)
+    var writer = RowWriter(at: memory + count)
+    writer.int16(columns)
+    body(&writer)
+    count = writer.position - memory
+    precondition(count + 2 <= capacity, "a row was longer than announced")
+    rowEnds.append(count)
+  }
+
+  /// Makes room for a row of up to `size` bytes, and for the trailer.
   private func reserve(_ size: Int) {
-    if count + size <= capacity { return }
-    let larger = max(capacity * 2, count + size)
+    if count + size + 2 <= capacity { return }
+    let larger = max(capacity * 2, count + size + 2)
     let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
     moved.copyMemory(from: memory, byteCount: count)
     memory.deallocate()
@@ -46,67 +63,89 @@ public final class CopyBuffer {
     capacity = larger
   }
 
-  /// Begins a row of `columns` fields, each of which is then written in order.
-  func beginRow(columns: Int16) { int16(columns) }
+  // MARK: Sending
 
-  /// Ends the row.
-  func endRow() { rowEnds.append(count) }
+  /// Lends a complete COPY of all rows: header, rows, trailer.
+  func withCopyData<Value>(
+    _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Value
+  ) throws(PostgresError) -> Value {
+    memory.storeBytes(of: Int16(-1), toByteOffset: count, as: Int16.self)
+    return try body(UnsafeRawBufferPointer(start: memory, count: count + 2))
+  }
+
+  /// A complete COPY of some rows, copied: only repair needs it.
+  func copyData(rows: Range<Int>) -> [UInt8] {
+    let start = rows.lowerBound == 0 ? CopyBuffer.header.count : rowEnds[rows.lowerBound - 1]
+    let end = rows.isEmpty ? start : rowEnds[rows.upperBound - 1]
+    return CopyBuffer.header + UnsafeRawBufferPointer(start: memory + start, count: end - start)
+      + [0xFF, 0xFF]
+  }
+}
+
+/// Writes the fields of one row into room that ``CopyBuffer/appendRow(columns:textBytes:_:)`` made.
+struct RowWriter {
+  /// Where the next byte goes.
+  private(set) var position: UnsafeMutableRawPointer
+
+  /// Most bytes of a field without its text: length word, and `numeric` with five digits.
+  static let fixedFieldBytes = 24
+
+  fileprivate init(at position: UnsafeMutableRawPointer) { self.position = position }
 
   // MARK: Fields
 
-  func null() { int32(-1) }
+  mutating func null() { int32(-1) }
 
-  func uuid(_ id: ReadingID) {
+  mutating func uuid(_ id: ReadingID) {
     int32(16)
     int64(Int64(bitPattern: id.high))
     int64(Int64(bitPattern: id.low))
   }
 
-  func text(_ text: Span<UInt8>) {
+  mutating func text(_ text: Span<UInt8>) {
     int32(Int32(text.count))
     text.withUnsafeBytes { bytes($0) }
   }
 
-  func text(_ text: StaticString) {
+  mutating func text(_ text: StaticString) {
     int32(Int32(text.utf8CodeUnitCount))
     bytes(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  /// Text that PostgreSQL takes whatever it is: NUL, which it cannot hold, becomes U+FFFD.
-  func text(_ text: String?) {
+  /// Text without NUL, or NULL.
+  mutating func text(_ text: String?) {
     guard let text else { return null() }
-    let clean = text.contains("\0") ? text.replacing("\0", with: "\u{FFFD}") : text
-    self.text(clean.utf8.span)
+    self.text(text.utf8.span)
   }
 
-  func integer(_ value: Int32?) {
+  mutating func integer(_ value: Int32?) {
     guard let value else { return null() }
     int32(4)
     int32(value)
   }
 
-  func bigint(_ value: Int64?) {
+  mutating func bigint(_ value: Int64?) {
     guard let value else { return null() }
     int32(8)
     int64(value)
   }
 
   /// `timestamptz`: microseconds since 2000-01-01 (src/include/datatype/timestamp.h).
-  func timestamp(_ timestamp: Timestamp) {
+  mutating func timestamp(_ timestamp: Timestamp) {
     int32(8)
     int64(timestamp.microseconds &- 946_684_800_000_000)
   }
 
   /// `jsonb`: version 1, then the JSON text.
-  func jsonb(_ text: Span<UInt8>) {
+  mutating func jsonb(_ text: Span<UInt8>) {
     int32(Int32(text.count) + 1)
     byte(1)
     text.withUnsafeBytes { bytes($0) }
   }
 
   /// A `jsonb` object: `inserted` as its first member, then the members of `object`.
-  func jsonb(_ object: Span<UInt8>, inserting key: StaticString, _ value: Span<UInt8>) {
-    let lengthAt = count
+  mutating func jsonb(_ object: Span<UInt8>, inserting key: StaticString, _ value: Span<UInt8>) {
+    let lengthAt = position
     int32(0)
     byte(1)
     byte(UInt8(ascii: "{"))
@@ -127,23 +166,22 @@ public final class CopyBuffer {
     } else {
       byte(UInt8(ascii: "}"))
     }
-    memory.storeBytes(
-      of: Int32(count - lengthAt - 4).bigEndian, toByteOffset: lengthAt, as: Int32.self)
+    lengthAt.storeBytes(of: Int32(position - lengthAt - 4).bigEndian, as: Int32.self)
   }
 
   /// `numeric` with six decimals (src/backend/utils/adt/numeric.c, numeric_recv): base-10,000
   /// digits, of which two stand after the point.
-  func numeric6(_ millionths: Int64) {
+  mutating func numeric6(_ millionths: Int64) {
     numeric(millionths.magnitude * 100, isNegative: millionths < 0, fractionGroups: 2, scale: 6)
   }
 
   /// `numeric` with four decimals.
-  func numeric4(_ tenThousandths: Int32) {
+  mutating func numeric4(_ tenThousandths: Int32) {
     numeric(
       UInt64(tenThousandths.magnitude), isNegative: tenThousandths < 0, fractionGroups: 1, scale: 4)
   }
 
-  private func numeric(_ value: UInt64, isNegative: Bool, fractionGroups: Int, scale: Int16) {
+  private mutating func numeric(_ value: UInt64, isNegative: Bool, fractionGroups: Int, scale: Int16) {
     var groups: InlineArray<5, Int16> = .init(repeating: 0)
     var used = 0
     var rest = value
@@ -169,54 +207,30 @@ public final class CopyBuffer {
 
   // MARK: Bytes
 
-  private func byte(_ value: UInt8) {
-    reserve(1)
-    memory.storeBytes(of: value, toByteOffset: count, as: UInt8.self)
-    count += 1
+  private mutating func byte(_ value: UInt8) {
+    position.storeBytes(of: value, as: UInt8.self)
+    position += 1
   }
 
-  private func int16(_ value: Int16) {
-    reserve(2)
-    memory.storeBytes(of: value.bigEndian, toByteOffset: count, as: Int16.self)
-    count += 2
+  fileprivate mutating func int16(_ value: Int16) {
+    position.storeBytes(of: value.bigEndian, as: Int16.self)
+    position += 2
   }
 
-  private func int32(_ value: Int32) {
-    reserve(4)
-    memory.storeBytes(of: value.bigEndian, toByteOffset: count, as: Int32.self)
-    count += 4
+  private mutating func int32(_ value: Int32) {
+    position.storeBytes(of: value.bigEndian, as: Int32.self)
+    position += 4
   }
 
-  private func int64(_ value: Int64) {
-    reserve(8)
-    memory.storeBytes(of: value.bigEndian, toByteOffset: count, as: Int64.self)
-    count += 8
+  private mutating func int64(_ value: Int64) {
+    position.storeBytes(of: value.bigEndian, as: Int64.self)
+    position += 8
   }
 
-  private func bytes(_ source: UnsafeRawBufferPointer) {
-    guard let start = source.baseAddress, source.count > 0 else { return }
-    reserve(source.count)
-    (memory + count).copyMemory(from: start, byteCount: source.count)
-    count += source.count
-  }
-
-  // MARK: Sending
-
-  /// Lends a complete COPY of all rows: header, rows, trailer.
-  func withCopyData<Value>(
-    _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Value
-  ) throws(PostgresError) -> Value {
-    int16(-1)
-    count -= 2
-    return try body(UnsafeRawBufferPointer(start: memory, count: count + 2))
-  }
-
-  /// A complete COPY of some rows, copied: only repair needs it.
-  func copyData(rows: Range<Int>) -> [UInt8] {
-    let start = rows.lowerBound == 0 ? CopyBuffer.header.count : rowEnds[rows.lowerBound - 1]
-    let end = rows.isEmpty ? start : rowEnds[rows.upperBound - 1]
-    return CopyBuffer.header + UnsafeRawBufferPointer(start: memory + start, count: end - start)
-      + [0xFF, 0xFF]
+  private mutating func bytes(_ source: UnsafeRawBufferPointer) {
+    guard let start = source.baseAddress else { return }
+    position.copyMemory(from: start, byteCount: source.count)
+    position += source.count
   }
 }
 

@@ -63,22 +63,51 @@ extension CopyBuffer {
     let kept = payload.extracting(0..<min(payload.count, DeadLetterTable.largestPayload))
     let id = ReadingID(
       topic: arena[letter.topic], payload: payload, index: letter.index.map(Int.init))
-    beginRow(columns: DeadLetterTable.columnCount)
-    uuid(id)
-    timestamp(letter.receivedAt)
-    timestamp(letter.receivedAt)
-    text(arena.string(letter.topic))
-    text(kept)
-    bigint(kept.count < payload.count ? Int64(payload.count) : nil)
-    integer(letter.index)
-    text(letter.kind?.description)
-    text(letter.device.isPresent ? arena.string(letter.device) : nil)
-    text(letter.rejection.reason.code)
-    text(letter.rejection.rule)
-    text(letter.rejection.constraint)
-    text(letter.rejection.sqlState)
-    text(letter.rejection.path.isEmpty ? nil : letter.rejection.path)
-    text(letter.rejection.detail)
-    endRow()
+    let texts = DeadLetterTexts(letter, arena)
+    appendRow(
+      columns: DeadLetterTable.columnCount, textBytes: kept.count + texts.byteCount
+    ) { row in
+      row.uuid(id)
+      row.timestamp(letter.receivedAt)
+      row.timestamp(letter.receivedAt)
+      row.text(texts.topic)
+      row.text(kept)
+      row.bigint(kept.count < payload.count ? Int64(payload.count) : nil)
+      row.integer(letter.index)
+      row.text(letter.kind?.description)
+      row.text(texts.device)
+      row.text(letter.rejection.reason.code)
+      row.text(texts.rule)
+      row.text(texts.constraint)
+      row.text(texts.sqlState)
+      row.text(texts.path)
+      row.text(texts.detail)
+    }
+  }
+}
+
+/// The texts of a dead letter, such as PostgreSQL takes them: NUL becomes U+FFFD.
+private struct DeadLetterTexts {
+  let topic: String
+  let device, rule, constraint, sqlState, path, detail: String?
+
+  init(_ letter: DeadLetter, _ arena: borrowing ByteArena) {
+    func clean(_ text: String) -> String {
+      text.contains("\0") ? text.replacing("\0", with: "\u{FFFD}") : text
+    }
+    topic = clean(arena.string(letter.topic))
+    device = letter.device.isPresent ? clean(arena.string(letter.device)) : nil
+    rule = letter.rejection.rule
+    constraint = letter.rejection.constraint.map(clean)
+    sqlState = letter.rejection.sqlState
+    path = letter.rejection.path.isEmpty ? nil : clean(letter.rejection.path)
+    detail = clean(letter.rejection.detail)
+  }
+
+  /// Bytes of all texts, and of the codes that have no string here.
+  var byteCount: Int {
+    [topic, device, rule, constraint, sqlState, path, detail].reduce(64) {
+      $0 + ($1?.utf8.count ?? 0)
+    }
   }
 }

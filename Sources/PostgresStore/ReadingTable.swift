@@ -57,54 +57,67 @@ extension CopyBuffer {
     case .consumption: appendConsumption(reading, id, arena)
     case .storage: appendStorage(reading, id, arena)
     }
-    endRow()
   }
 
   private func appendProduction(
     _ reading: Reading, _ id: ReadingID, _ arena: borrowing ByteArena
   ) {
-    beginRow(columns: 9)
-    uuid(id)
-    text(arena[reading.device])
-    numeric6(reading.energy.microKWh)
-    text(arena[reading.energySource])
-    location(of: reading, arena)
-    numeric4(reading.efficiency)
-    numeric4(reading.qualityScore)
-    if reading.equipment.isPresent { text(arena[reading.equipment]) } else { null() }
-    timestamp(reading.timestamp)
+    let texts = Int(reading.device.count + reading.energySource.count + reading.equipment.count)
+    appendRow(columns: 9, textBytes: texts + reading.locationBytes) { row in
+      row.uuid(id)
+      row.text(arena[reading.device])
+      row.numeric6(reading.energy.microKWh)
+      row.text(arena[reading.energySource])
+      row.location(of: reading, arena)
+      row.numeric4(reading.efficiency)
+      row.numeric4(reading.qualityScore)
+      if reading.equipment.isPresent { row.text(arena[reading.equipment]) } else { row.null() }
+      row.timestamp(reading.timestamp)
+    }
   }
 
   private func appendConsumption(
     _ reading: Reading, _ id: ReadingID, _ arena: borrowing ByteArena
   ) {
-    beginRow(columns: 7)
-    uuid(id)
-    text(arena[reading.device])
-    numeric6(reading.energy.microKWh)
-    text(arena[reading.consumerType])
-    location(of: reading, arena)
-    if reading.applianceBreakdown.isPresent {
-      jsonb(arena[reading.applianceBreakdown])
-    } else {
-      emptyObject()
+    let texts = Int(
+      reading.device.count + reading.consumerType.count + reading.applianceBreakdown.count)
+    appendRow(columns: 7, textBytes: texts + reading.locationBytes) { row in
+      row.uuid(id)
+      row.text(arena[reading.device])
+      row.numeric6(reading.energy.microKWh)
+      row.text(arena[reading.consumerType])
+      row.location(of: reading, arena)
+      if reading.applianceBreakdown.isPresent {
+        row.jsonb(arena[reading.applianceBreakdown])
+      } else {
+        row.emptyObject()
+      }
+      row.timestamp(reading.timestamp)
     }
-    timestamp(reading.timestamp)
   }
 
   private func appendStorage(_ reading: Reading, _ id: ReadingID, _ arena: borrowing ByteArena) {
-    beginRow(columns: 7)
-    uuid(id)
-    text(arena[reading.device])
-    text(reading.operation.name)
-    numeric6(reading.energy.microKWh)
-    numeric6(reading.price ?? 0)
-    text(arena[reading.gridLocation.isPresent ? reading.gridLocation : reading.gridCode])
-    timestamp(reading.timestamp)
+    let place = reading.gridLocation.isPresent ? reading.gridLocation : reading.gridCode
+    appendRow(columns: 7, textBytes: Int(reading.device.count + place.count)) { row in
+      row.uuid(id)
+      row.text(arena[reading.device])
+      row.text(reading.operation.name)
+      row.numeric6(reading.energy.microKWh)
+      row.numeric6(reading.price ?? 0)
+      row.text(arena[place])
+      row.timestamp(reading.timestamp)
+    }
   }
+}
 
+extension Reading {
+  /// Most bytes of `location_json`: the object, the grid code escaped, and `"grid_code":"",`.
+  fileprivate var locationBytes: Int { Int(location.count) + 2 * Int(gridCode.count) + 20 }
+}
+
+extension RowWriter {
   /// `location_json`: the reading's own object, with the topic's grid code where it names none.
-  private func location(of reading: Reading, _ arena: borrowing ByteArena) {
+  fileprivate mutating func location(of reading: Reading, _ arena: borrowing ByteArena) {
     let object = arena[reading.location]
     if reading.locationHasGridCode || !reading.gridCode.isPresent {
       if object.isEmpty { emptyObject() } else { jsonb(object) }
@@ -113,7 +126,5 @@ extension CopyBuffer {
     }
   }
 
-  private func emptyObject() {
-    jsonb("{}".utf8.span)
-  }
+  fileprivate mutating func emptyObject() { jsonb("{}".utf8.span) }
 }

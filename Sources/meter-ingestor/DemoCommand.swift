@@ -5,6 +5,7 @@ import EnergyReadings
 import Foundation
 import IngestPipeline
 import Logging
+import MQTTSession
 import MeterSimulator
 import Monitoring
 import PostgresStore
@@ -46,11 +47,8 @@ struct DemoCommand: AsyncParsableCommand {
     let stage = try await onThread { [directory, seed, meters] in
       try DemoStage(directory: directory, seed: seed, meters: meters)
     }
-    let simulation = Simulation(
-      neighbourhood: stage.neighbourhood, interval: interval, begin: .now, past: past,
-      duration: nil)
     do {
-      let report = try await perform(stage, simulation, limit, logger)
+      let report = try await perform(stage, past, limit, logger)
       try await onThread { try stage.services.stop() }
       try report.print(json: json)
       if report.lost != 0 { throw ExitCode(1) }
@@ -61,7 +59,7 @@ struct DemoCommand: AsyncParsableCommand {
   }
 
   private func perform(
-    _ stage: DemoStage, _ simulation: Simulation, _ limit: Duration?, _ logger: Logger
+    _ stage: DemoStage, _ past: Duration, _ limit: Duration?, _ logger: Logger
   ) async throws -> LedgerReport {
     let start = ContinuousClock.now
     let stop = StopOnSignal()
@@ -75,9 +73,11 @@ struct DemoCommand: AsyncParsableCommand {
     let published = try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { try await group.run() }
       let mqtt = services.settings.mqtt
+      await waitUntilReady(services.readiness, stop.signal)
+      let interval = interval
       async let acknowledged = onThread {
         defer { stop.signal.set() }
-        return try simulation.publish(mqtt, waits: true, stop: stop.signal) { _ in }
+        return try stage.publish(past: past, interval: interval, to: mqtt, stop.signal)
       }
       try await watch(services, until: limit.map { start + $0 }, stop.signal)
       let count = try await acknowledged
@@ -93,6 +93,11 @@ struct DemoCommand: AsyncParsableCommand {
       try published - stage.accountedFor(zeros: report.zero, duplicates: report.duplicate)
     }
     return report
+  }
+
+  /// What is published before the ingestor has subscribed reaches nobody.
+  private func waitUntilReady(_ readiness: Readiness, _ stop: StopSignal) async {
+    while !readiness.isReady, !stop.isSet { try? await Task.sleep(for: .milliseconds(10)) }
   }
 
   /// Prints a line of rates every few seconds until the time is over or somebody says stop.
@@ -176,6 +181,22 @@ private struct DemoStage: Sendable {
       Ctrl-C stops everything.
 
       """)
+  }
+
+  /// Publishes the past in quarters of an hour, as meters that come back after a day, then goes on
+  /// live.
+  ///
+  /// - Returns: readings that the broker acknowledged.
+  func publish(
+    past: Duration, interval: Int, to mqtt: MQTTSettings, _ stop: StopSignal
+  ) throws -> Int {
+    let now = Timestamp.now
+    let history = Simulation(
+      neighbourhood: neighbourhood, interval: 900, begin: now, past: past, duration: .zero)
+    let live = Simulation(
+      neighbourhood: neighbourhood, interval: interval, begin: now, past: .zero, duration: nil)
+    return try history.publish(mqtt, waits: false, stop: stop) { _ in }
+      + live.publish(mqtt, waits: true, stop: stop) { _ in }
   }
 
   /// Readings that are in a table or a dead letter, or were zero or a repetition.

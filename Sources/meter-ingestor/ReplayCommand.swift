@@ -153,7 +153,8 @@ private struct DirectReplay {
       url: settings.postgresURL, applicationName: "meter-ingestor replay")
     try SchemaCheck.check(connection)
     let registry = try MeterRegistry.load(over: connection)
-    let batch = Batch(rules: settings.rules, enrichment: settings.enrichment)
+    let commits = CommitQueue(connection, spare: makeBatch(), observer: services.reporter)
+    var batch = makeBatch()
     var progress = ProgressLine()
     var readings = 0
     let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
@@ -163,13 +164,14 @@ private struct DirectReplay {
       }
       if batch.count >= settings.batchSize {
         readings += batch.count
-        try commit(batch, over: connection)
+        batch = try commits.exchange(batch)
         progress.show(readings, "readings")
       }
       return !stop.isSet
     }
     readings += batch.count
-    if !batch.isEmpty { try commit(batch, over: connection) }
+    if !batch.isEmpty { _ = try commits.exchange(batch) }
+    try commits.finish()
     progress.end()
     var report = LedgerReport(
       services.registry, seconds: (ContinuousClock.now - start) / .seconds(1))
@@ -179,11 +181,7 @@ private struct DirectReplay {
     return broken
   }
 
-  private func commit(_ batch: Batch, over connection: PostgresConnection) throws {
-    services.reporter.batchClosed(batch, worker: 0)
-    let start = ContinuousClock.now
-    let ledger = try batch.commit(to: BatchStore(connection))
-    services.reporter.batchCommitted(batch, ledger, took: .now - start, worker: 0)
-    batch.removeAll()
+  private func makeBatch() -> Batch {
+    Batch(rules: settings.rules, enrichment: settings.enrichment)
   }
 }

@@ -58,10 +58,9 @@ size_t csj_padding(void);
 int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t length,
               uint16_t max_depth, const csj_node **nodes, size_t *count, size_t *error_offset);
 
-// Resolves the escapes of a string that csj_parse accepted; `destination` holds `length` bytes.
-// Returns the length written.
-size_t csj_unescape(csj_parser *parser, const uint8_t *source, size_t length,
-                    uint8_t *destination);
+// Resolves the escapes of a string that csj_parse accepted, up to its closing quote. `destination`
+// holds as many bytes as the string, and csj_padding() more. Returns the length written.
+size_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination);
 
 #ifdef __cplusplus
 }
