@@ -110,8 +110,10 @@ private final class WorkerLoop {
         let session = try MQTTSession(settings.mqtt)
         session.onMessage = { [unowned self] message in take(message) }
         try session.connect()
-        try serve(session)
-        session.disconnect()
+        let isAllStored = try serve(session)
+        // A good-bye would carry the held acknowledgements along. Without it the session just ends,
+        // and the broker delivers again what could not be stored.
+        if isAllStored { session.disconnect() }
       } catch {
         observer.brokerChanged(error, worker: number)
         // Held acknowledgements died with the connection; the broker delivers again, and the ids
@@ -132,7 +134,12 @@ private final class WorkerLoop {
   }
 
   /// Receives and commits until the program is to stop.
-  private func serve(_ session: MQTTSession) throws(MQTTError) {
+  ///
+  /// Nothing may be sent while a batch is open: every flush sends all acknowledgements that are
+  /// held.
+  ///
+  /// - Returns: false where the last batch could not be stored.
+  private func serve(_ session: MQTTSession) throws(MQTTError) -> Bool {
     while true {
       let readable = session.wait(milliseconds: waitingTime(), wakeUp: stop.descriptor)
       if stop.isSet { break }
@@ -142,15 +149,17 @@ private final class WorkerLoop {
       }
       try handleEvents(of: session)
       if batch.count >= settings.batchSize || isTooLarge || (isDrained && lingerIsOver) {
-        guard settle() else { return }
+        guard settle() else { return false }
+      }
+      if batch.isEmpty {
+        try keepAlive(session)
         try session.flush()
       }
-      try keepAlive(session)
     }
-    if settle() {
-      try announce("offline", session)
-      try session.flush()
-    }
+    guard settle() else { return false }
+    try announce("offline", session)
+    try session.flush()
+    return true
   }
 
   /// Bytes at which a batch closes whatever it counts, so that large messages cannot fill the memory.
@@ -182,10 +191,9 @@ private final class WorkerLoop {
   }
 
   private func keepAlive(_ session: MQTTSession) throws(MQTTError) {
-    guard batch.isEmpty, ContinuousClock.now - lastKeepAlive >= .seconds(1) else { return }
+    guard ContinuousClock.now - lastKeepAlive >= .seconds(1) else { return }
     lastKeepAlive = .now
     try session.keepAlive()
-    try session.flush()
   }
 
   // MARK: Session events
@@ -225,7 +233,5 @@ private final class WorkerLoop {
   private func announce(_ state: String, _ session: MQTTSession) throws(MQTTError) {
     guard let topic = settings.mqtt.statusTopic else { return }
     try session.publish(topic: topic, payload: Array(state.utf8), retain: true)
-    // Acknowledgements are flushed with it: only while none is held, or what is held is stored.
-    if batch.isEmpty { try session.flush() }
   }
 }

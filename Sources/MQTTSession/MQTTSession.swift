@@ -172,7 +172,8 @@ public final class MQTTSession {
     try flush()
   }
 
-  /// Subscribes at QoS 1: a QoS 2 message could not be held (it reaches us after PUBREC/PUBREL).
+  /// Queues a subscription at QoS 1: a QoS 2 message could not be held (it reaches us after
+  /// PUBREC/PUBREL). ``flush()`` sends it, and with it every acknowledgement that is held.
   public func subscribe(_ filters: [String]) throws(MQTTError) {
     // One SUBSCRIBE for all, so that one SUBACK answers for all. C wants an array of C strings.
     let copies = filters.map { strdup($0) }
@@ -180,12 +181,11 @@ public final class MQTTSession {
     try check(
       mosquitto_subscribe_multiple(raw, nil, Int32(filters.count), copies, 1, 0, nil),
       "subscribe to \(filters.joined(separator: ", "))")
-    try flush()
   }
 
+  /// Queues the end of a subscription; ``flush()`` sends it.
   public func unsubscribe(_ filter: String) throws(MQTTError) {
     try check(mosquitto_unsubscribe(raw, nil, filter), "unsubscribe from \(filter)")
-    try flush()
   }
 
   /// Queues a message; ``flush()`` sends it.
@@ -237,6 +237,7 @@ public final class MQTTSession {
 
   /// Sends what is queued: acknowledgements of everything received, pings, published messages.
   public func flush() throws(MQTTError) {
+    guard mosquitto_want_write(raw) else { return }
     setCorked(true)
     defer { setCorked(false) }
     while mosquitto_want_write(raw) {
@@ -254,7 +255,8 @@ public final class MQTTSession {
     if code != MOSQ_ERR_SUCCESS.rawValue { throw lost(code, 0) }
   }
 
-  /// Says good-bye, without the last will, and closes.
+  /// Says good-bye, without the last will, and closes. What is held is acknowledged with it: to leave
+  /// held messages with the broker, let go of the session instead.
   public func disconnect() {
     guard isConnected else { return }
     _ = mosquitto_disconnect_v5(raw, 0, nil)
