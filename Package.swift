@@ -140,7 +140,8 @@ let package = Package(
       name: "PayloadDecodingTests", dependencies: ["EnergyReadings", "PayloadDecoding"],
       swiftSettings: strict),
     .testTarget(
-      name: "PostgresStoreTests", dependencies: ["EnergyReadings", "PostgresStore", "TestServices"],
+      name: "PostgresStoreTests",
+      dependencies: ["EnergyReadings", "PostgresStore", "TestServices"],
       exclude: ["LegacySchemas"], swiftSettings: strict),
     .testTarget(
       name: "MQTTSessionTests", dependencies: ["MQTTSession", "PrivateServices", "TestServices"],

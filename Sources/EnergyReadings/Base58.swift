@@ -1,6 +1,7 @@
 /// Base58 in Bitcoin's alphabet, as signatures and public keys of meters are written.
 public enum Base58 {
-  private static let alphabet = Array("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".utf8)
+  private static let alphabet = Array(
+    "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".utf8)
 
   /// The text of `bytes`; leading zero bytes become leading `1`s.
   public static func encode(_ bytes: [UInt8]) -> String {
@@ -18,7 +19,8 @@ public enum Base58 {
       }
     }
     let zeros = bytes.prefix { $0 == 0 }.count
-    let text = [UInt8](repeating: alphabet[0], count: zeros) + digits.reversed().map { alphabet[Int($0)] }
+    let text =
+      [UInt8](repeating: alphabet[0], count: zeros) + digits.reversed().map { alphabet[Int($0)] }
     return String(decoding: text, as: UTF8.self)
   }
 

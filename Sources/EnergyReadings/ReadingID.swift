@@ -39,7 +39,8 @@ public struct ReadingID: Sendable, Hashable {
     let (first, second) = digest.finish()
     let milliseconds = UInt64(bitPattern: timestamp.microseconds.flooredMilliseconds)
     high = milliseconds << 16 | 0x8000 | (first >> 56 & 0x0F) << 8 | first >> 48 & 0xFF
-    low = 0x8000_0000_0000_0000 | (first >> 40 & 0x3F) << 56 | (first & 0xFF_FFFF_FFFF) << 16
+    low =
+      0x8000_0000_0000_0000 | (first >> 40 & 0x3F) << 56 | (first & 0xFF_FFFF_FFFF) << 16
       | second >> 48
   }
 

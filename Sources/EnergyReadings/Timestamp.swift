@@ -148,7 +148,8 @@ extension Timestamp: CustomStringConvertible {
     func two(_ value: Int64) -> String { (value < 10 ? "0" : "") + String(value) }
     let time = [rest / 3_600_000_000, rest / 60_000_000 % 60, rest / 1_000_000 % 60].map(two)
     let fraction = String(1_000_000 + rest % 1_000_000).dropFirst()
-    let year = String(repeating: "0", count: max(0, 4 - String(date.year).count)) + String(date.year)
+    let year =
+      String(repeating: "0", count: max(0, 4 - String(date.year).count)) + String(date.year)
     let calendar = "\(year)-\(two(Int64(date.month)))-\(two(Int64(date.day)))"
     return "\(calendar)T\(time.joined(separator: ":")).\(fraction)Z"
   }

@@ -117,7 +117,8 @@ public final class Batch {
       }
     } catch {
       reject(
-        error.inside(element: place.index), place: place, kind: reading.kind, device: reading.device,
+        error.inside(element: place.index), place: place, kind: reading.kind,
+        device: reading.device,
         message: message)
       return
     }

@@ -51,7 +51,8 @@ final class CommitLane {
   func connected() throws(PostgresError) -> PostgresConnection {
     if let connection, !connection.isBroken { return connection }
     connection = nil
-    let opened = try PostgresConnection(url: url, applicationName: "meter-ingestor worker \(worker)")
+    let opened = try PostgresConnection(
+      url: url, applicationName: "meter-ingestor worker \(worker)")
     connection = opened
     observer.databaseChanged(nil, worker: worker)
     return opened

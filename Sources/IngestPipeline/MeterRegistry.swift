@@ -31,7 +31,8 @@ public final class MeterRegistry: Sendable {
     arena: ByteArena(), tables: ReadingKind.allCases.map { _ in DeviceTable() }, keys: [:])
 
   /// Reads the registries.
-  public static func load(over connection: PostgresConnection) throws(PostgresError) -> MeterRegistry
+  public static func load(over connection: PostgresConnection) throws(PostgresError)
+    -> MeterRegistry
   {
     var arena = ByteArena()
     var tables: [DeviceTable] = []

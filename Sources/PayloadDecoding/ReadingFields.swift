@@ -184,7 +184,8 @@ struct ReadingFields {
     }
   }
 
-  private func appliancePath(_ index: Int, of object: Int, in arena: borrowing ByteArena) -> String {
+  private func appliancePath(_ index: Int, of object: Int, in arena: borrowing ByteArena) -> String
+  {
     "\(arena.path(parser[object])).\(arena.string(parser[index].key))"
   }
 

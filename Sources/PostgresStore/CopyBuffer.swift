@@ -181,7 +181,9 @@ struct RowWriter {
       UInt64(tenThousandths.magnitude), isNegative: tenThousandths < 0, fractionGroups: 1, scale: 4)
   }
 
-  private mutating func numeric(_ value: UInt64, isNegative: Bool, fractionGroups: Int, scale: Int16) {
+  private mutating func numeric(
+    _ value: UInt64, isNegative: Bool, fractionGroups: Int, scale: Int16
+  ) {
     var groups: InlineArray<5, Int16> = .init(repeating: 0)
     var used = 0
     var rest = value

@@ -59,14 +59,17 @@ public final class PostgresConnection {
     guard let options = PQconninfoParse(url, nil) else {
       // libpq's own message would repeat the URL, and with it the password.
       throw PostgresError(
-        sqlState: "08001", message: "not a valid libpq URI; expected postgresql://user@host:port/db",
+        sqlState: "08001",
+        message: "not a valid libpq URI; expected postgresql://user@host:port/db",
         target: "POSTGRES_URL", operation: "connect")
     }
     defer { PQconninfoFree(options) }
     var values: [String: String] = [:]
     var option = options
     while let keyword = option.pointee.keyword {
-      if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
+      if let value = option.pointee.val {
+        values[String(cString: keyword)] = String(cString: value)
+      }
       option += 1
     }
     let host = values["host"] ?? values["hostaddr"] ?? "local socket"
@@ -234,9 +237,10 @@ private final class Result {
       return
     default:
       throw PostgresError(
-        sqlState: field(PG_DIAG_SQLSTATE),
-        message: field(PG_DIAG_MESSAGE_PRIMARY) ?? String(cString: PQresultErrorMessage(raw)).trimmed,
-        constraint: field(PG_DIAG_CONSTRAINT_NAME), target: connection.target,
+        sqlState: field(DiagnosticField.sqlState),
+        message: field(DiagnosticField.message)
+          ?? String(cString: PQresultErrorMessage(raw)).trimmed,
+        constraint: field(DiagnosticField.constraint), target: connection.target,
         operation: operation)
     }
   }
@@ -261,9 +265,11 @@ private final class Result {
 }
 
 /// PG_DIAG_… of postgres_ext.h, which are character macros that Swift does not import.
-private let PG_DIAG_SQLSTATE: Character = "C"
-private let PG_DIAG_MESSAGE_PRIMARY: Character = "M"
-private let PG_DIAG_CONSTRAINT_NAME: Character = "n"
+private enum DiagnosticField {
+  static let sqlState: Character = "C"
+  static let message: Character = "M"
+  static let constraint: Character = "n"
+}
 
 /// Lends an array of C strings, ended by NULL, for the length of a call.
 private func withCStrings<Value>(

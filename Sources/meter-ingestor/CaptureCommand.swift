@@ -21,6 +21,8 @@ struct CaptureCommand: AsyncParsableCommand {
   var duration: String?
   @Option(help: "Stop after this many messages.")
   var count: Int?
+  @Flag(help: "Print JSON.")
+  var json = false
 
   func run() async throws {
     let settings = try await options.load()
@@ -30,6 +32,8 @@ struct CaptureCommand: AsyncParsableCommand {
       try Recording(settings.mqtt, filters: topic, file: out, limit: limit, count: count)
         .run(stop.signal)
     }
+    // Standard output may be the capture itself.
+    if json, out != "-" { return try printJSON(["written": written]) }
     standardError("\(written) messages written to \(out)")
   }
 }

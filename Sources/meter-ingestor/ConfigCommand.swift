@@ -14,8 +14,11 @@ struct ConfigCommand: AsyncParsableCommand {
   var defaults = false
   @Flag(help: "Print JSON.")
   var json = false
+  @Flag(help: "Print the table of the README.")
+  var markdown = false
 
   func run() async throws {
+    if markdown { return printMarkdown() }
     let settings = try await options.load()
     func value(_ key: SettingKey) -> String {
       let text = defaults ? key.defaultValue : settings.texts[key] ?? key.defaultValue
@@ -34,6 +37,14 @@ struct ConfigCommand: AsyncParsableCommand {
       }
       print("  # \(key.help) (\(key.environmentName))")
       print("  \(parts[1]): \"\(value(key))\"")
+    }
+  }
+
+  private func printMarkdown() {
+    print("| key | environment | default | meaning |\n| --- | --- | --- | --- |")
+    for key in SettingKey.allCases {
+      let value = key.defaultValue.isEmpty ? "" : "`\(key.defaultValue)`"
+      print("| `\(key.rawValue)` | `\(key.environmentName)` | \(value) | \(key.help) |")
     }
   }
 

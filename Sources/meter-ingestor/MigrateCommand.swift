@@ -45,13 +45,16 @@ struct MigrateCommand: AsyncParsableCommand {
       let details = state.appliedAt.map { " \($0), \(state.durationMilliseconds ?? 0) ms" } ?? ""
       print("\(state.version) \(state.name): \(state.status.rawValue)\(details)")
     }
-    if dryRun { print("dry run: \(applied.count) migrations would be applied; nothing was changed") }
+    if dryRun {
+      print("dry run: \(applied.count) migrations would be applied; nothing was changed")
+    }
     if states.contains(where: { $0.status == .changed }) { throw ExitCode(1) }
   }
 }
 
 /// Runs blocking work on a thread of its own, away from the cooperative ones.
-func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value
+{
   try await withCheckedThrowingContinuation { continuation in
     let thread = Thread { continuation.resume(with: Result(catching: body)) }
     thread.stackSize = 8 << 20

@@ -14,6 +14,8 @@ struct RegisterCommand: AsyncParsableCommand {
   @OptionGroup var options: ConfigurationOptions
   @Argument(help: "JSON file with producers, consumers, storages, locations, device_keys.")
   var file: String
+  @Flag(help: "Print JSON.")
+  var json = false
 
   func run() async throws {
     let settings = try await options.load()
@@ -29,6 +31,6 @@ struct RegisterCommand: AsyncParsableCommand {
     let rows = try await onThread {
       try RegistryWriter(PostgresConnection(url: settings.postgresURL)).upsert(registry)
     }
-    print("\(rows) rows registered")
+    if json { try printJSON(["registered": rows]) } else { print("\(rows) rows registered") }
   }
 }

@@ -64,7 +64,7 @@ struct CaptureFiles: Sendable {
   /// Calls `body` for each message until it returns false.
   ///
   /// - Returns: lines that could not be read.
-  func forEach(_ body: (CaptureReader) throws -> Bool) throws -> Int {
+  func readAll(_ body: (CaptureReader) throws -> Bool) throws -> Int {
     var broken = 0
     for file in files {
       let reader = try CaptureReader(file: file)
@@ -102,7 +102,7 @@ private struct BrokerReplay {
     let publisher = try MQTTPublisher(mqtt)
     var progress = ProgressLine()
     let start = ContinuousClock.now
-    let broken = try capture.forEach { reader in
+    let broken = try capture.readAll { reader in
       try wait(until: reader.timeMilliseconds, since: start, publisher, stop)
       guard !stop.isSet else { return false }
       try reader.withMessage { topic, payload in
@@ -158,7 +158,7 @@ private struct DirectReplay {
     var progress = ProgressLine()
     var readings = 0
     let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
-    let broken = try capture.forEach { reader in
+    let broken = try capture.readAll { reader in
       reader.withMessage { topic, payload in
         batch.add(topic: topic, payload: payload, receivedAt: .now, registry: registry)
       }

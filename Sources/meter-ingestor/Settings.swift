@@ -86,7 +86,8 @@ struct Settings {
       ?? reader.stringArray(forKey: configKey)?.joined(separator: ",")
       ?? reader.double(forKey: configKey).map { "\($0)" }
     if let own { return own }
-    if key.isSecret, let file = reader.string(forKey: .init(stringLiteral: key.rawValue + "-file")) {
+    if key.isSecret, let file = reader.string(forKey: .init(stringLiteral: key.rawValue + "-file"))
+    {
       guard let data = FileManager.default.contents(atPath: file) else {
         throw SettingError(key: key, problem: "\(file) cannot be read")
       }

@@ -41,6 +41,8 @@ struct SimulateCommand: AsyncParsableCommand {
   var register = false
   @Flag(help: "Take the hostile day instead: every way in which a reading can be turned away.")
   var hostile = false
+  @Flag(help: "Print JSON.")
+  var json = false
 
   func validate() throws {
     guard (3...1_000_000).contains(meters) else { throw ValidationError("--meters: 3…1000000") }
@@ -80,6 +82,7 @@ struct SimulateCommand: AsyncParsableCommand {
     } else {
       let published = try simulation.publish(
         settings.mqtt, waits: speed == "live", stop: stop, progress: { _ in })
+      if json { return try printJSON(["published": published]) }
       print("\(published) readings published and acknowledged by the broker")
     }
   }

@@ -45,7 +45,8 @@ public enum TestServices {
   /// The built program.
   public static var program: String {
     ProcessInfo.processInfo.environment["METER_INGESTOR_BINARY"]
-      ?? Bundle.main.bundleURL.deletingLastPathComponent().appendingPathComponent("meter-ingestor").path
+      ?? Bundle.main.bundleURL.deletingLastPathComponent().appendingPathComponent("meter-ingestor")
+      .path
   }
 
   private static let template = Mutex(false)
