@@ -103,10 +103,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "MQTTSession",
-      dependencies: [
-        "CMosquitto",
-        .product(name: "Logging", package: "swift-log"),
-      ],
+      dependencies: ["CMosquitto"],
       swiftSettings: strict),
     .target(
       name: "PrivateServices",

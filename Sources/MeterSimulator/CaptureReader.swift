@@ -8,8 +8,9 @@ import PayloadDecoding
 public final class CaptureReader {
   private let lines: LineReader
   private let parser = JSONParser()
-  private var arena = ByteArena(capacity: 1 << 16)
-  private var message = CaptureMessage()
+  // Unchecked: a reader belongs to one thread, and no access to one of these encloses another.
+  @exclusivity(unchecked) private var arena = ByteArena(capacity: 1 << 16)
+  @exclusivity(unchecked) private var message = CaptureMessage()
 
   /// Opens a plain or gzip capture, or standard input for `-`.
   ///

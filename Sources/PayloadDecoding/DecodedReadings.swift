@@ -7,11 +7,17 @@ public struct Message: Sendable {
   public var topic: ByteSlice
   public var payload: ByteSlice
   public var receivedAt: Timestamp
+  /// Length of the payload as it arrived, bytes; more than `payload` holds where it was too long.
+  public var payloadBytes: Int
 
-  public init(topic: ByteSlice, payload: ByteSlice, receivedAt: Timestamp) {
+  /// - Parameter payloadBytes: nil where `payload` is whole.
+  public init(
+    topic: ByteSlice, payload: ByteSlice, receivedAt: Timestamp, payloadBytes: Int? = nil
+  ) {
     self.topic = topic
     self.payload = payload
     self.receivedAt = receivedAt
+    self.payloadBytes = payloadBytes ?? Int(payload.count)
   }
 }
 

@@ -23,11 +23,11 @@ public struct PayloadDecoder {
     do throws(Rejection) {
       switch route {
       case .own(let kind, let gridCode, let device):
-        try check(message.payload, device: device, gridCode: gridCode, in: arena)
+        try check(message, device: device, gridCode: gridCode, in: arena)
         let subject = Subject(kind: kind, gridCode: gridCode, device: device)
         try decodeOwn(message.payload, about: subject, in: &arena, into: &decoded)
       case .ami(let device):
-        try check(message.payload, device: device, gridCode: .absent, in: arena)
+        try check(message, device: device, gridCode: .absent, in: arena)
         try decodeAMI(message.payload, device: device, in: &arena, into: &decoded)
       case .amiTwin:
         throw Rejection(
@@ -48,17 +48,17 @@ public struct PayloadDecoder {
 
   /// What every payload must be before its format is looked at.
   private func check(
-    _ payload: ByteSlice, device: ByteSlice, gridCode: ByteSlice, in arena: borrowing ByteArena
+    _ message: Message, device: ByteSlice, gridCode: ByteSlice, in arena: borrowing ByteArena
   ) throws(Rejection) {
     try checkTopicLevel(arena[device], named: "device id", limit: 100)
     try checkTopicLevel(arena[gridCode], named: "grid code", limit: 20)
-    if payload.count == 0 { throw Rejection(.malformedPayload, detail: "the payload is empty") }
-    if payload.count > PayloadDecoder.maximumPayload {
+    if message.payloadBytes == 0 { throw Rejection(.malformedPayload, detail: "the payload is empty") }
+    if message.payloadBytes > PayloadDecoder.maximumPayload {
       throw Rejection(
         .malformedPayload, path: "$",
-        detail: "the payload has \(payload.count) bytes; at most 1048576 are taken")
+        detail: "the payload has \(message.payloadBytes) bytes; at most 1048576 are taken")
     }
-    let bytes = arena[payload]
+    let bytes = arena[message.payload]
     if bytes.count > 1, bytes[0] == 0x1F, bytes[1] == 0x8B {
       throw Rejection(.unsupportedFormat, detail: "gzip; publish the JSON itself")
     }

@@ -6,12 +6,13 @@ import EnergyReadings
 
 /// Binary COPY rows of one table, reused from batch to batch.
 public final class CopyBuffer {
-  private var memory: UnsafeMutableRawPointer
-  private var capacity: Int
+  // Unchecked: a buffer belongs to one thread, and no access to one of these encloses another.
+  @exclusivity(unchecked) private var memory: UnsafeMutableRawPointer
+  @exclusivity(unchecked) private var capacity: Int
   /// Bytes written.
-  public private(set) var count = 0
+  @exclusivity(unchecked) public private(set) var count = 0
   /// Where each row ends, so that any run of rows can be sent again.
-  private(set) var rowEnds: [Int] = []
+  @exclusivity(unchecked) private(set) var rowEnds: [Int] = []
 
   /// Signature, flags, header extension length.
   private static let header: [UInt8] =

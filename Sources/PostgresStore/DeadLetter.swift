@@ -8,6 +8,8 @@ public struct DeadLetter {
   public var topic: ByteSlice
   /// The rejected reading's own bytes, or the whole message.
   public var payload: ByteSlice
+  /// Length of the payload as it arrived, bytes, where `payload` may hold only its beginning.
+  public var payloadBytes: Int?
   /// Place among several readings of one message.
   public var index: Int32?
   public var kind: ReadingKind?
@@ -15,12 +17,13 @@ public struct DeadLetter {
   public var rejection: Rejection
 
   public init(
-    receivedAt: Timestamp, topic: ByteSlice, payload: ByteSlice, index: Int32?, kind: ReadingKind?,
-    device: ByteSlice, rejection: Rejection
+    receivedAt: Timestamp, topic: ByteSlice, payload: ByteSlice, payloadBytes: Int? = nil,
+    index: Int32?, kind: ReadingKind?, device: ByteSlice, rejection: Rejection
   ) {
     self.receivedAt = receivedAt
     self.topic = topic
     self.payload = payload
+    self.payloadBytes = payloadBytes
     self.index = index
     self.kind = kind
     self.device = device
@@ -63,6 +66,7 @@ extension CopyBuffer {
     let kept = payload.extracting(0..<min(payload.count, DeadLetterTable.largestPayload))
     let id = ReadingID(
       topic: arena[letter.topic], payload: payload, index: letter.index.map(Int.init))
+    let size = letter.payloadBytes ?? payload.count
     let texts = DeadLetterTexts(letter, arena)
     appendRow(
       columns: DeadLetterTable.columnCount, textBytes: kept.count + texts.byteCount
@@ -72,7 +76,7 @@ extension CopyBuffer {
       row.timestamp(letter.receivedAt)
       row.text(texts.topic)
       row.text(kept)
-      row.bigint(kept.count < payload.count ? Int64(payload.count) : nil)
+      row.bigint(size > kept.count ? Int64(size) : nil)
       row.integer(letter.index)
       row.text(letter.kind?.description)
       row.text(texts.device)
