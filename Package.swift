@@ -11,6 +11,10 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+// Rooms whose tests look inside (@testable): the release build serves the tests too, so that what is
+// tested is what is delivered.
+let testable: [SwiftSetting] = strict + [.unsafeFlags(["-enable-testing"])]
+
 let package = Package(
   name: "meter-ingestor",
   products: [
@@ -59,14 +63,14 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
-      swiftSettings: strict),
+      swiftSettings: testable),
     .target(
       name: "MeterSimulator",
       dependencies: [
         "EnergyReadings", "PayloadDecoding", "MQTTSession", "CZlib",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
-      swiftSettings: strict),
+      swiftSettings: testable),
 
     // Floor 3: the path of a reading, and what it tells about itself.
     .target(
@@ -85,7 +89,7 @@ let package = Package(
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
-      swiftSettings: strict),
+      swiftSettings: testable),
 
     // Floor 2: one outside thing each.
     .target(

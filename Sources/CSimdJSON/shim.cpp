@@ -147,7 +147,7 @@ public:
     switch (type) {
     case ondemand::json_type::object: code = object(value, index, depth); break;
     case ondemand::json_type::array: code = array(value, index, depth); break;
-    case ondemand::json_type::string: code = string(start, index); break;
+    case ondemand::json_type::string: code = string(value, start, index); break;
     case ondemand::json_type::number: code = number(start, index); break;
     default: code = literal(value, start, index);
     }
@@ -241,7 +241,14 @@ private:
     return close(index, CSJ_ARRAY, start, ']');
   }
 
-  // Strings and numbers are read from their token; simdjson steps over what is not consumed.
+  // A string must be consumed: simdjson takes one that is stepped over for a key when a colon
+  // follows. Numbers are read from their token and stepped over.
+  int string(ondemand::value &value, const uint8_t *token, size_t index) {
+    ondemand::raw_json_string raw;
+    if (auto error = value.get_raw_json_string().get(raw)) return code_of(error);
+    return string(token, index);
+  }
+
   int string(const uint8_t *token, size_t index) {
     bool escaped;
     const size_t length = string_length(token + 1, escaped);

@@ -87,7 +87,7 @@ extension PayloadDecoder {
         try parser.parse(line, in: &arena)
         decodeReading(at: 0, place: place, about: subject, in: &arena, into: &decoded)
       } catch {
-        decoded.reject(Rejection(error), at: place, about: subject)
+        decoded.reject(Rejection(error).inside(element: place.index), at: place, about: subject)
       }
     }
   }

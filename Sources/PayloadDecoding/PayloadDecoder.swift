@@ -52,7 +52,9 @@ public struct PayloadDecoder {
   ) throws(Rejection) {
     try checkTopicLevel(arena[device], named: "device id", limit: 100)
     try checkTopicLevel(arena[gridCode], named: "grid code", limit: 20)
-    if message.payloadBytes == 0 { throw Rejection(.malformedPayload, detail: "the payload is empty") }
+    if message.payloadBytes == 0 {
+      throw Rejection(.malformedPayload, path: "$", detail: "the payload is empty")
+    }
     if message.payloadBytes > PayloadDecoder.maximumPayload {
       throw Rejection(
         .malformedPayload, path: "$",

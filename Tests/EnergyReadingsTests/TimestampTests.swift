@@ -134,7 +134,8 @@ private func epoch(_ text: String) throws(Timestamp.ParseError) -> Int64 {
     let year = random.number(1600...2400)
     let month = random.number(1...12)
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-    let day = random.number(1...[31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1])
+    let day = random.number(
+      1...[31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1])
     let (hour, minute, second) = (
       random.number(0...23), random.number(0...59), random.number(0...59)
     )

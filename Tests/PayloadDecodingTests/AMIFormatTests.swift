@@ -53,10 +53,12 @@ private let time = #""timestamp":"2026-06-10T07:00:00+00:00""#
     (time, "missing_field $.energy_generated"),
     (#"\#(time),"energy_generated":null"#, "missing_field $.energy_generated"),
     (#""timestamp":"soon","energy_generated":1"#, "wrong_type $.timestamp"),
-    (#""timestamp":"2026-02-30T00:00:00","energy_generated":1"#, "wrong_type $.timestamp"),
+    (#""timestamp":"2026-02-30T00:00:00","energy_generated":1"#, "out_of_range $.timestamp"),
     (#""timestamp":"2026-02-30T00:00:00Z","energy_generated":1"#, "out_of_range $.timestamp"),
     (#"\#(time),"energy_generated":1,"interval_seconds":0"#, "out_of_range $.interval_seconds"),
-    (#"\#(time),"energy_generated":1,"energy_generated":1"#, "malformed_payload $.energy_generated"),
+    (
+      #"\#(time),"energy_generated":1,"energy_generated":1"#, "malformed_payload $.energy_generated"
+    ),
     (#"\#(time),"energy_consumed":1,\#(time)"#, "malformed_payload $.timestamp"),
     (#"\#(time),"energy_consumed":1,"#, "malformed_payload $"),
   ])
@@ -76,9 +78,10 @@ private let time = #""timestamp":"2026-06-10T07:00:00+00:00""#
       #expect(outcome.readingIndices == [Int32(kept)])
       #expect(outcome.rejectionIndices == [Int32(refused)])
       #expect(outcome.rejectedKinds == [refused == 0 ? .production : .consumption])
-      #expect(outcome.rejections.map(\.path) == [
-        refused == 0 ? "$.energy_generated" : "$.energy_consumed"
-      ])
+      #expect(
+        outcome.rejections.map(\.path) == [
+          refused == 0 ? "$.energy_generated" : "$.energy_consumed"
+        ])
     }
   }
 

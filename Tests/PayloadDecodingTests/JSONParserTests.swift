@@ -145,9 +145,13 @@ private func foundation(_ bytes: [UInt8]) -> Any? {
     for _ in 0..<20_000 {
       let original = Array(RandomJSON.document(using: &random).utf8)
       let bytes = Mutation.of(original, using: &random)
+      // Foundation refuses numbers that a Double cannot hold; RFC 8259 does not.
+      let text = String(decoding: bytes, as: UTF8.self)
+      if text.contains(/[eE][+-]?[0-9]{3,}/) { continue }
       guard Document(bytes, parser).error == nil else { continue }
       accepted += 1
-      #expect(foundation(bytes) != nil, "\(String(decoding: bytes, as: UTF8.self).debugDescription)")
+      #expect(
+        foundation(bytes) != nil, "\(String(decoding: bytes, as: UTF8.self).debugDescription)")
     }
     // Neither a parser that accepts nothing nor a mutator that breaks nothing would tell anything.
     #expect((1_000...15_000).contains(accepted), "\(accepted)")
@@ -156,7 +160,10 @@ private func foundation(_ bytes: [UInt8]) -> Any? {
 
 @Suite struct HostilePayloadTests {
   private static let valid: [(payload: String, topic: String)] = [
-    (reading(.production, #""energy_source":"so\u006car","location":{"grid_code":"B"}"#), Topics.production),
+    (
+      reading(.production, #""energy_source":"so\u006car","location":{"grid_code":"B"}"#),
+      Topics.production
+    ),
     (reading(.consumption, #""appliance_breakdown":{"tv":0.1},"sequence":7"#), Topics.consumption),
     (reading(.storage, #""price_per_unit":2.5,"storage_id":"b-1""#), Topics.storage),
     ("[\(reading()),\(reading())]", Topics.consumption),

@@ -149,11 +149,13 @@ private func consumption(_ payload: String) -> Outcome { decode(payload, on: Top
   }
 
   @Test(arguments: [
-    (#"\u00e9\u00E9"#, "éé"), (#"\uD83D\uDD0B"#, "🔋"), (#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{C}\n\r\t"),
+    (#"\u00e9\u00E9"#, "éé"), (#"\uD83D\uDD0B"#, "🔋"),
+    (#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{C}\n\r\t"),
     (#"\u007f\uFFFF"#, "\u{7F}\u{FFFF}"), ("ไฟ", "ไฟ"), (#"a\u0001"#, "a\u{1}"),
   ])
   func escapesAreResolved(escaped: String, text: String) throws {
-    let outcome = decode(reading(.production, #""equipment_id":"\#(escaped)""#), on: Topics.production)
+    let outcome = decode(
+      reading(.production, #""equipment_id":"\#(escaped)""#), on: Topics.production)
     let reading = try #require(outcome.readings.first)
     #expect(outcome.text(reading.equipment) == text)
   }

@@ -54,7 +54,8 @@ enum RandomJSON {
 
 /// One to three small damages: a byte changed, lost, doubled, moved in; the end cut off.
 enum Mutation {
-  private static let dangerous = Array("{}[]\",:\\0123456789.eE+-tfnu \n\t\r/'".utf8)
+  private static let dangerous =
+    Array("{}[]\",:\\0123456789.eE+-tfnu \n\t\r/'".utf8)
     + [0, 1, 0x1F, 0x7F, 0x80, 0xC3, 0xE0, 0xED, 0xF0, 0xFF]
 
   static func of(_ original: [UInt8], using random: inout SeededGenerator) -> [UInt8] {

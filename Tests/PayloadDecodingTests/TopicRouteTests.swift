@@ -13,7 +13,8 @@ import Testing
     "Gridtokenx/v1/BKK-07/consumption/m-1", "gridtokenx/v1/BKK-07/Consumption/m-1",
     "gridtokenx/v1/BKK-07/consumptions/m-1", "", "/", "////", "gridtokenx", "gridtokenx/v1",
     "a/b/c/d/e/f/g/h/i", "gridtokenx/ami/telemetry", "gridtokenx/ami/telemetry/",
-    "gridtokenx/ami/telemetry/m/x/y", "gridtokenx/ami/telemetry/m/xml", "gridtokenx/ami/grid/status",
+    "gridtokenx/ami/telemetry/m/x/y", "gridtokenx/ami/telemetry/m/xml",
+    "gridtokenx/ami/grid/status",
     "gridtokenx/v1/ingestor", "gridtokenx/v1/ingestor/one", "gridtokenx/v1/ingestor/one/alive",
     "gridtokenx/v2/ingestor/one/status",
   ])
