@@ -176,8 +176,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "EnergyReadings", "MQTTSession", "PostgresStore", "PrivateServices", "TestServices",
-        "meter-ingestor",
+        "EnergyReadings", "MQTTSession", "MeterSimulator", "PostgresStore", "PrivateServices",
+        "TestServices", "meter-ingestor",
       ],
       swiftSettings: strict),
   ],

@@ -11,6 +11,8 @@ final class CommitLane {
   private let observer: any IngestObserver
   private let stop: StopSignal
   private var connection: PostgresConnection?
+  /// Whether the last use went well: what the observer was told.
+  private var isUsable = false
 
   init(url: String, worker: Int, observer: any IngestObserver, stop: StopSignal) {
     self.url = url
@@ -35,9 +37,11 @@ final class CommitLane {
         let start = ContinuousClock.now
         let ledger = try batch.commit(to: BatchStore(try connected()))
         observer.batchCommitted(batch, ledger, took: ContinuousClock.now - start, worker: worker)
+        succeeded()
         return true
       } catch {
-        failed(error, attempt: attempt)
+        observer.commitFailed(error, attempt: attempt, worker: worker)
+        failed(error)
         if stop.isSet, attempt >= CommitLane.attemptsWhenStopping { return false }
         stop.wait(milliseconds: backoff.next())
       }
@@ -48,22 +52,24 @@ final class CommitLane {
   private static let attemptsWhenStopping = 3
 
   /// The open connection.
-  func connected() throws(PostgresError) -> PostgresConnection {
+  private func connected() throws(PostgresError) -> PostgresConnection {
     if let connection, !connection.isBroken { return connection }
     connection = nil
     let opened = try PostgresConnection(
       url: url, applicationName: "meter-ingestor worker \(worker)")
     connection = opened
-    observer.databaseChanged(nil, worker: worker)
     return opened
   }
 
-  private func failed(_ error: PostgresError, attempt: Int) {
-    observer.commitFailed(error, attempt: attempt, worker: worker)
-    if connection?.isBroken ?? true {
-      connection = nil
-      observer.databaseChanged(error, worker: worker)
-    }
+  private func succeeded() {
+    if !isUsable { observer.databaseChanged(nil, worker: worker) }
+    isUsable = true
+  }
+
+  private func failed(_ error: PostgresError) {
+    if connection?.isBroken ?? true { connection = nil }
+    isUsable = false
+    observer.databaseChanged(error, worker: worker)
   }
 
   /// Waits until the database answers and has the tables, reporting why it does not.
@@ -74,10 +80,10 @@ final class CommitLane {
     while !stop.isSet {
       do throws(PostgresError) {
         try check(try connected())
+        succeeded()
         return true
       } catch {
-        if connection?.isBroken ?? true { connection = nil }
-        observer.databaseChanged(error, worker: worker)
+        failed(error)
         stop.wait(milliseconds: backoff.next())
       }
     }

@@ -27,7 +27,9 @@ public final class RegistryHolder: Sendable {
 
 /// Reloads the registry when the database says that it changed (`NOTIFY meter_registry`), and every
 /// five minutes in case a trigger was switched off.
-public struct RegistryWatcher: Service {
+public struct RegistryWatcher: Service, CustomStringConvertible {
+  public var description: String { "RegistryWatcher" }
+
   private let holder: RegistryHolder
   private let lane: PostgresLane
   private let onReload: @Sendable (MeterRegistry) -> Void

@@ -30,6 +30,13 @@ public struct WorkerSettings: Sendable {
   }
 }
 
+// For log lines of others: the URL may hold a password.
+extension WorkerSettings: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  public var description: String { "settings of \(mqtt)" }
+  public var debugDescription: String { description }
+  public var customMirror: Mirror { Mirror(self, children: ["mqtt": mqtt]) }
+}
+
 /// Runs the loop on a thread of its own until graceful shutdown: then it stops reading, commits,
 /// acknowledges and returns.
 public struct Worker: Service {
@@ -62,6 +69,10 @@ public struct Worker: Service {
       stop.set()
     }
   }
+}
+
+extension Worker: CustomStringConvertible {
+  public var description: String { "Worker \(number)" }
 }
 
 /// The loop itself. Lives on the worker's thread.
@@ -203,8 +214,6 @@ private final class WorkerLoop {
       switch event {
       case .connected(let sessionPresent):
         try connected(session, sessionPresent: sessionPresent)
-      case .refused(_, let reason):
-        throw MQTTError(target: settings.mqtt.target, operation: "connect", message: reason)
       case .disconnected(let reason):
         throw MQTTError(
           target: settings.mqtt.target, operation: "stay connected", message: reason)

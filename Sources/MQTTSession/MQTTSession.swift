@@ -17,8 +17,6 @@ public struct ReceivedMessage: ~Copyable {
 public enum MQTTEvent: Sendable, Equatable {
   /// The broker took the connection; whether it had kept the session.
   case connected(sessionPresent: Bool)
-  /// The broker refused it: reason code and its words.
-  case refused(code: Int32, reason: String)
   /// The connection ended.
   case disconnected(reason: String)
   /// The broker answered a subscription with these QoS levels; 128 and above are refusals.
@@ -35,6 +33,8 @@ public final class MQTTSession {
   /// Called for each message of ours that the broker has acknowledged.
   public var onPublished: ((Int32) -> Void)?
   public private(set) var isConnected = false
+  /// The broker's words, when it turned the client away.
+  private var refusal: String?
 
   /// Prepares a session; ``connect()`` opens it.
   public init(_ settings: MQTTSettings) throws(MQTTError) {
@@ -124,7 +124,7 @@ public final class MQTTSession {
     } else {
       let text =
         settings.isVersion5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code)
-      events.append(.refused(code: code, reason: text.map { String(cString: $0) } ?? "\(code)"))
+      refusal = text.map { String(cString: $0) } ?? "\(code)"
     }
   }
 
@@ -164,6 +164,7 @@ public final class MQTTSession {
     }
     defer { mosquitto_property_free_all(&properties) }
     isConnected = false
+    refusal = nil
     errno = 0
     try check(
       mosquitto_connect_bind_v5(
@@ -284,6 +285,11 @@ public final class MQTTSession {
 
   private func lost(_ code: Int32, _ reason: Int32) -> MQTTError {
     isConnected = false
+    // The library reports most refusals as protocol errors, after it has told the reason.
+    if let refusal {
+      return MQTTError(
+        target: settings.target, operation: "connect", message: refusal, isRefusal: true)
+    }
     return failure("exchange packets", code, reason)
   }
 

@@ -65,17 +65,27 @@ public struct MQTTSettings: Sendable {
   public var target: String { "\(host):\(port)" }
 }
 
+// Settings end up in log lines of others (service-lifecycle prints its services): no password there.
+extension MQTTSettings: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  public var description: String { "\(clientID) at \(target)" }
+  public var debugDescription: String { description }
+  public var customMirror: Mirror { Mirror(self, children: ["target": target]) }
+}
+
 /// A failure of the session, without secrets.
 public struct MQTTError: Error, Sendable, CustomStringConvertible {
   /// Host and port.
   public var target: String
   public var operation: String
   public var message: String
+  /// Whether the broker itself turned the client away; the message is its reason then.
+  public var isRefusal: Bool
 
-  public init(target: String, operation: String, message: String) {
+  public init(target: String, operation: String, message: String, isRefusal: Bool = false) {
     self.target = target
     self.operation = operation
     self.message = message
+    self.isRefusal = isRefusal
   }
 
   public var description: String { "\(operation) at MQTT broker \(target): \(message)" }

@@ -80,7 +80,7 @@ public final class MQTTPublisher {
   private func failOnRefusal() throws(MQTTError) {
     for event in session.takeEvents() {
       switch event {
-      case .refused(_, let reason), .disconnected(let reason):
+      case .disconnected(let reason):
         throw MQTTError(target: session.settings.target, operation: "connect", message: reason)
       case .connected, .subscribed: break
       }

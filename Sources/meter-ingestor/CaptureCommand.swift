@@ -93,7 +93,7 @@ private struct Recording {
   private func handle(_ event: MQTTEvent, _ session: MQTTSession) throws {
     switch event {
     case .connected: try session.subscribe(filters)
-    case .refused(_, let reason), .disconnected(let reason):
+    case .disconnected(let reason):
       throw MQTTError(target: mqtt.target, operation: "capture", message: reason)
     case .subscribed(let granted):
       if granted.contains(where: { $0 >= 128 }) {

@@ -82,19 +82,15 @@ private struct Examination {
       while ContinuousClock.now < deadline {
         _ = session.wait(milliseconds: 100)
         try session.receive()
-        for event in session.takeEvents() {
-          if case .refused(_, let reason) = event {
-            return Finding(
-              name: "broker", ok: false,
-              text: "\(mqtt.target): \(reason). Check user and password in MQTT_URL")
-          }
-        }
         if session.isConnected {
           session.disconnect()
           return Finding(name: "broker", ok: true, text: mqtt.target)
         }
       }
       return Finding(name: "broker", ok: false, text: "\(mqtt.target): no answer within 5 s")
+    } catch where error.isRefusal {
+      return Finding(
+        name: "broker", ok: false, text: "\(error). Check user and password in MQTT_URL")
     } catch {
       return Finding(name: "broker", ok: false, text: "\(error). Is the broker running there?")
     }

@@ -153,7 +153,7 @@ final class IngestReporter: IngestObserver {
     if let failure {
       log("database not usable, trying again", "\(failure)", worker)
     } else {
-      logger.info("connected to PostgreSQL", metadata: ["worker": "\(worker)"])
+      logger.info("PostgreSQL is usable", metadata: ["worker": "\(worker)"])
     }
   }
 
