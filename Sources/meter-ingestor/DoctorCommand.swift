@@ -88,7 +88,7 @@ private struct Examination {
         }
       }
       return Finding(name: "broker", ok: false, text: "\(mqtt.target): no answer within 5 s")
-    } catch where error.isRefusal {
+    } catch  where error.isRefusal {
       return Finding(
         name: "broker", ok: false, text: "\(error). Check user and password in MQTT_URL")
     } catch {

@@ -2,8 +2,8 @@
 
 import Foundation
 import PostgresStore
-import Testing
 import TestServices
+import Testing
 
 @Suite struct MigratorTests {
   /// A state that a database may be in, and the lines of the v2 catalogue that it cannot have: the
@@ -15,8 +15,8 @@ import TestServices
     var testDescription: String { files.isEmpty ? "empty" : files.joined(separator: "+") }
 
     static let oldLocations = [
-      "grid.locations.id integer not null serial",
-      "grid.locations.grid_code varchar(20) not null",
+      "column grid.locations.id integer not null serial",
+      "column grid.locations.grid_code varchar(20) not null",
     ]
 
     static let all = [
@@ -77,7 +77,8 @@ import TestServices
   @Test func aFailureLeavesNothingOfItself() throws {
     let connection = try PostgresConnection(url: TestServices.emptyDatabase())
     // A view where migration 4 wants a table.
-    try connection.execute("CREATE SCHEMA ingest; CREATE VIEW ingest.dead_letters AS SELECT 1 AS one")
+    try connection.execute(
+      "CREATE SCHEMA ingest; CREATE VIEW ingest.dead_letters AS SELECT 1 AS one")
     #expect(throws: PostgresError.self) { try Migrator(connection).migrate() }
     let states = try Migrator(connection).status().map(\.status)
     #expect(states == [.applied, .applied, .applied, .pending, .pending])
