@@ -141,6 +141,15 @@ let package = Package(
       name: "PayloadDecodingTests", dependencies: ["EnergyReadings", "PayloadDecoding"],
       swiftSettings: strict),
     .testTarget(
+      name: "CheckRulesTests", dependencies: ["CheckRules", "EnergyReadings"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "IngestPipelineTests",
+      dependencies: [
+        "CheckRules", "EnergyReadings", "IngestPipeline", "PostgresStore", "TestServices",
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "PostgresStoreTests",
       dependencies: ["EnergyReadings", "PostgresStore", "TestServices"],
       exclude: ["LegacySchemas"], swiftSettings: strict),
