@@ -135,11 +135,13 @@ let package = Package(
     .target(
       name: "TestServices", dependencies: ["PostgresStore", "PrivateServices"],
       path: "Tests/TestServices", swiftSettings: strict),
+    .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
     .testTarget(
-      name: "EnergyReadingsTests", dependencies: ["EnergyReadings"], swiftSettings: strict),
-    .testTarget(
-      name: "PayloadDecodingTests", dependencies: ["EnergyReadings", "PayloadDecoding"],
+      name: "EnergyReadingsTests", dependencies: ["EnergyReadings", "SeededRandom"],
       swiftSettings: strict),
+    .testTarget(
+      name: "PayloadDecodingTests",
+      dependencies: ["EnergyReadings", "PayloadDecoding", "SeededRandom"], swiftSettings: strict),
     .testTarget(
       name: "CheckRulesTests", dependencies: ["CheckRules", "EnergyReadings"],
       swiftSettings: strict),
@@ -159,7 +161,7 @@ let package = Package(
     .testTarget(
       name: "MonitoringTests",
       dependencies: [
-        "Monitoring",
+        "Monitoring", "SeededRandom",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

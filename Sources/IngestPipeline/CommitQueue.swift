@@ -4,7 +4,7 @@
 import Dispatch
 import PostgresStore
 
-/// Two batches in turn over one connection: PostgresSQL works while the next batch is decoded.
+/// Two batches in turn over one connection: PostgreSQL works while the next batch is decoded.
 ///
 /// Use it from one thread.
 // Unchecked: a batch is handed over with `async` and taken back after `wait`, so only one thread

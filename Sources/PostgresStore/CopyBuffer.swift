@@ -67,7 +67,7 @@ public final class CopyBuffer {
   // MARK: Sending
 
   /// Lends a complete COPY of all rows: header, rows, trailer.
-  func withCopyData<Value>(
+  package func withCopyData<Value>(
     _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Value
   ) throws(PostgresError) -> Value {
     memory.storeBytes(of: Int16(-1), toByteOffset: count, as: Int16.self)

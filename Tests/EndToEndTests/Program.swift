@@ -133,9 +133,11 @@ final class RunningIngestor {
   /// Checks that every reading is accounted for, once none is in flight.
   func expectBalancedLedger(received: Int) async throws {
     try await eventually("\(received) received\n\(log.suffix(2_000))") {
-      let inFlight = try await metric("meter_ingestor_readings_in_flight")
-      return try await metric("meter_ingestor_readings_received_total") == Double(received)
-        && inFlight == 0
+      // In this order: what is received is in flight until it is settled.
+      guard try await metric("meter_ingestor_readings_received_total") == Double(received) else {
+        return false
+      }
+      return try await metric("meter_ingestor_readings_in_flight") == 0
     }
     var settled = 0.0
     for outcome in ["stored", "duplicate", "zero", "rejected"] {

@@ -1,6 +1,7 @@
 // Base58, against the vectors that Bitcoin's own tests use and its IETF draft.
 
 import EnergyReadings
+import SeededRandom
 import Testing
 
 @Suite struct Base58Tests {

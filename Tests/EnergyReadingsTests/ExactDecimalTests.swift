@@ -1,6 +1,7 @@
 // Decimal text to scaled integers, against a reference that moves characters instead of computing.
 
 import EnergyReadings
+import SeededRandom
 import Testing
 
 private func parse(

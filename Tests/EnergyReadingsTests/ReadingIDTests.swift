@@ -2,6 +2,7 @@
 // the words of the documentation alone. If one of these fails, the change is wrong, not the test.
 
 import EnergyReadings
+import SeededRandom
 import Testing
 
 private func id(

@@ -2,6 +2,7 @@
 
 import EnergyReadings
 import Foundation
+import SeededRandom
 import Testing
 
 private func rfc3339(_ text: String) throws(Timestamp.ParseError) -> Int64 {

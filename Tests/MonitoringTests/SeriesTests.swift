@@ -2,6 +2,7 @@
 
 import Dispatch
 import Metrics
+import SeededRandom
 import Synchronization
 import Testing
 
@@ -150,7 +151,7 @@ import Testing
 
   @Test(arguments: [1, 2, 3] as [UInt64])
   func everyWayToObserveGivesTheSame(seed: UInt64) {
-    var random = SplitMix64(state: seed)
+    var random = SeededGenerator(seed: seed)
     let direct = handle()
     let tallied = handle()
     var tally = tallied.makeTally()
@@ -206,18 +207,5 @@ import Testing
     registry.histogram("h", labels: [("worker", "1")]).observe(2)
     #expect(registry.histogramSnapshot(of: "h")?.count == 2)
     #expect(registry.histogramSnapshot(of: "nothing") == nil)
-  }
-}
-
-/// Sebastiano Vigna's SplitMix64: the same numbers from the same seed, everywhere.
-private struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

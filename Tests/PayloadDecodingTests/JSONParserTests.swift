@@ -4,6 +4,7 @@
 import EnergyReadings
 import Foundation
 import PayloadDecoding
+import SeededRandom
 import Testing
 
 /// A parsed document with what it stands in.

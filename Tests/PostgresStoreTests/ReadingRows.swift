@@ -48,13 +48,21 @@ struct ReadingRows {
   private mutating func reading(
     _ kind: ReadingKind, _ device: String, _ second: Int, _ microKWh: Int64, _ grid: String
   ) -> Reading {
-    Reading(
-      kind: kind, device: text(device), gridCode: text(grid),
-      energy: EnergyAmount(microKWh: microKWh),
-      timestamp: Timestamp(microseconds: ReadingRows.start + Int64(second) * 1_000_000))
+    reading(
+      kind, device, microKWh: microKWh, ReadingRows.start + Int64(second) * 1_000_000, grid: grid)
   }
 
-  private mutating func text(_ text: String) -> ByteSlice { arena.append(text.utf8.span) }
+  /// A reading that is not yet a row, for what the others leave at its default.
+  mutating func reading(
+    _ kind: ReadingKind, _ device: String, microKWh: Int64, _ microseconds: Int64,
+    grid: String = "G-1"
+  ) -> Reading {
+    Reading(
+      kind: kind, device: text(device), gridCode: text(grid),
+      energy: EnergyAmount(microKWh: microKWh), timestamp: Timestamp(microseconds: microseconds))
+  }
+
+  mutating func text(_ text: String) -> ByteSlice { arena.append(text.utf8.span) }
 
   /// Commits, with a dead letter for each refused row.
   @discardableResult
@@ -74,8 +82,8 @@ struct ReadingRows {
 }
 
 /// A migrated database with two batteries of 1 MWh.
-func storeDatabase() throws -> PostgresConnection {
-  let connection = try PostgresConnection(url: TestServices.migratedDatabase())
+func storeDatabase(_ url: String? = nil) throws -> PostgresConnection {
+  let connection = try PostgresConnection(url: url ?? TestServices.migratedDatabase())
   try connection.execute(
     """
     INSERT INTO grid.energy_storage (storage_id, storage_operator, storage_type, capacity_mwh,
