@@ -1,8 +1,10 @@
 // The way of a full batch into the database: one connection, opened when needed, and the same batch
 // again until it is in.
 
+import Dispatch
 import EnergyReadings
 import PostgresStore
+import Synchronization
 
 /// Commits batches for one worker. Blocks; lives on the worker's thread.
 final class CommitLane {
@@ -13,6 +15,7 @@ final class CommitLane {
   private var connection: PostgresConnection?
   /// Whether the last use went well: what the observer was told.
   private var isUsable = false
+  private let silence = DispatchQueue(label: "commit silence")
 
   init(url: String, worker: Int, observer: any IngestObserver, stop: StopSignal) {
     self.url = url
@@ -23,8 +26,6 @@ final class CommitLane {
 
   /// Stores the batch and reports it.
   ///
-  /// - Parameter patience: attempts after which a stop is heeded; before that a batch in hand is
-  ///   worth the wait.
   /// - Returns: false where the program is to stop and the database does not answer: the batch
   ///   stays with the broker.
   func commit(_ batch: Batch) -> Bool {
@@ -35,7 +36,9 @@ final class CommitLane {
       attempt += 1
       do throws(PostgresError) {
         let start = ContinuousClock.now
-        let ledger = try batch.commit(to: BatchStore(try connected()))
+        let ledger = try noticingSilence { () throws(PostgresError) in
+          try batch.commit(to: BatchStore(try connected()))
+        }
         observer.batchCommitted(batch, ledger, took: ContinuousClock.now - start, worker: worker)
         succeeded()
         return true
@@ -48,8 +51,36 @@ final class CommitLane {
     }
   }
 
-  /// Attempts at a commit when the program is to stop: about a second.
+  /// Attempts at a commit once the program is to stop. They follow one another at once: it was the
+  /// stop that the pauses waited for.
   private static let attemptsWhenStopping = 3
+
+  /// Time after which a database that neither answers nor hangs up is reported.
+  private static let silenceLimit = DispatchTimeInterval.seconds(10)
+
+  /// Runs `body` and reports a database that lets it wait: a lock that somebody holds, a disk or a
+  /// machine that stands still. The thread itself cannot, for it waits within libpq.
+  private func noticingSilence<Value>(
+    _ body: () throws(PostgresError) -> Value
+  ) throws(PostgresError) -> Value {
+    let noticed = NoticedSilence()
+    let target = connection?.target ?? ""
+    let report = DispatchWorkItem { [observer, worker] in
+      noticed.flag.store(true, ordering: .releasing)
+      observer.databaseChanged(
+        PostgresError(
+          message: "no answer for 10 s; look for locks in pg_stat_activity and at the server",
+          target: target, operation: "commit"), worker: worker)
+    }
+    silence.asyncAfter(deadline: .now() + CommitLane.silenceLimit, execute: report)
+    defer {
+      report.cancel()
+      // A report that has begun is over after this, so that none overtakes what follows.
+      silence.sync {}
+      if noticed.flag.load(ordering: .acquiring) { isUsable = false }
+    }
+    return try body()
+  }
 
   /// The open connection.
   private func connected() throws(PostgresError) -> PostgresConnection {
@@ -89,4 +120,9 @@ final class CommitLane {
     }
     return false
   }
+}
+
+/// Whether a silence was reported.
+private final class NoticedSilence: Sendable {
+  let flag = Atomic(false)
 }

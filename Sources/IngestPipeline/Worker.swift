@@ -151,6 +151,7 @@ private final class WorkerLoop {
   ///
   /// - Returns: false where the last batch could not be stored.
   private func serve(_ session: MQTTSession) throws(MQTTError) -> Bool {
+    let answerIsDue = ContinuousClock.now + WorkerLoop.answerLimit
     while true {
       let readable = session.wait(milliseconds: waitingTime(), wakeUp: stop.descriptor)
       if stop.isSet { break }
@@ -159,6 +160,10 @@ private final class WorkerLoop {
         isDrained = try session.receive { batch.count < settings.batchSize && !isTooLarge }
       }
       try handleEvents(of: session)
+      if !session.isConnected, .now > answerIsDue {
+        throw MQTTError(
+          target: settings.mqtt.target, operation: "connect", message: "no answer within 10 s")
+      }
       if batch.count >= settings.batchSize || isTooLarge || (isDrained && lingerIsOver) {
         guard settle() else { return false }
       }
@@ -172,6 +177,9 @@ private final class WorkerLoop {
     try session.flush()
     return true
   }
+
+  /// How long a broker that took the connection may take to say so.
+  private static let answerLimit = Duration.seconds(10)
 
   /// Bytes at which a batch closes whatever it counts, so that large messages cannot fill the memory.
   private var isTooLarge: Bool { batch.byteCount >= 32 << 20 }
@@ -218,6 +226,12 @@ private final class WorkerLoop {
         throw MQTTError(
           target: settings.mqtt.target, operation: "stay connected", message: reason)
       case .subscribed(let granted):
+        if granted.allSatisfy({ $0 >= 128 }) {
+          throw MQTTError(
+            target: settings.mqtt.target,
+            operation: "subscribe to \(settings.filters.joined(separator: ", "))",
+            message: "not allowed; check the broker's ACL", isRefusal: true)
+        }
         if granted.contains(where: { $0 != 1 }) {
           observer.warning(
             "the broker granted QoS \(granted) instead of 1; is the ingestor allowed to read "

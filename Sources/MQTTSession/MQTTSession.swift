@@ -35,6 +35,8 @@ public final class MQTTSession {
   public private(set) var isConnected = false
   /// The broker's words, when it turned the client away.
   private var refusal: String?
+  /// The library's own words about a TLS handshake that failed.
+  private var tlsComplaint: String?
 
   /// Prepares a session; ``connect()`` opens it.
   public init(_ settings: MQTTSettings) throws(MQTTError) {
@@ -111,6 +113,17 @@ public final class MQTTSession {
     }
   }
 
+  /// The library gives the reason of a failed handshake to its log only. It is heard until the broker
+  /// has answered: while it is, every packet costs a line.
+  private func listenForTLSComplaints() {
+    tlsComplaint = nil
+    guard settings.tls != nil else { return }
+    mosquitto_log_callback_set(raw) { _, context, level, text in
+      guard level == MOSQ_LOG_ERR, let text else { return }
+      MQTTSession.from(context)?.tlsComplaint = String(cString: text)
+    }
+  }
+
   private static func from(_ context: UnsafeMutableRawPointer?) -> MQTTSession? {
     context.map { Unmanaged<MQTTSession>.fromOpaque($0).takeUnretainedValue() }
   }
@@ -119,6 +132,7 @@ public final class MQTTSession {
 
   private func connected(code: Int32, flags: Int32) {
     if code == 0 {
+      mosquitto_log_callback_set(raw, nil)
       isConnected = true
       events.append(.connected(sessionPresent: flags & 1 == 1))
     } else {
@@ -165,6 +179,7 @@ public final class MQTTSession {
     defer { mosquitto_property_free_all(&properties) }
     isConnected = false
     refusal = nil
+    listenForTLSComplaints()
     errno = 0
     try check(
       mosquitto_connect_bind_v5(
@@ -298,9 +313,10 @@ public final class MQTTSession {
   }
 
   private func failure(_ operation: String, _ code: Int32, _ reason: Int32 = 0) -> MQTTError {
-    let text =
+    var text =
       code == MOSQ_ERR_ERRNO.rawValue && reason != 0
       ? String(cString: strerror(reason)) : String(cString: mosquitto_strerror(code))
+    if let tlsComplaint { text += " \(tlsComplaint)" }
     return MQTTError(target: settings.target, operation: operation, message: text)
   }
 }

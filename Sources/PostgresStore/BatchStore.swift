@@ -82,6 +82,8 @@ public struct BatchStore {
     return try connection.transaction { () throws(PostgresError) in
       var outcome = StoreOutcome()
       outcome.wasRepaired = true
+      // A deferred constraint would find its row only at COMMIT, too late to tell which it is.
+      try connection.execute("SET CONSTRAINTS ALL IMMEDIATE", as: "set constraints immediate")
       for table in ReadingTable.all {
         let buffer = rows.tables[Int(table.kind.rawValue)]
         guard buffer.rowCount > 0 else { continue }

@@ -56,13 +56,22 @@ public final class PostgresConnection {
 
   /// Host, port and database of a URL, without its password.
   public static func target(of url: String) throws(PostgresError) -> String {
-    guard let options = PQconninfoParse(url, nil) else {
+    let values = parse(url)
+    guard let values, !mistakesPassword(values, in: url) else {
       // libpq's own message would repeat the URL, and with it the password.
       throw PostgresError(
         sqlState: "08001",
-        message: "not a valid libpq URI; expected postgresql://user@host:port/db",
+        message: "not a valid libpq URI; expected postgresql://user@host:port/db, "
+          + "with @ and / of a password written as %40 and %2F",
         target: "POSTGRES_URL", operation: "connect")
     }
+    let host = values["host"] ?? values["hostaddr"] ?? "local socket"
+    return "\(host):\(values["port"] ?? "5432")/\(values["dbname"] ?? values["user"] ?? "")"
+  }
+
+  /// The options that a URL sets, or nil where it is none.
+  private static func parse(_ url: String) -> [String: String]? {
+    guard let options = PQconninfoParse(url, nil) else { return nil }
     defer { PQconninfoFree(options) }
     var values: [String: String] = [:]
     var option = options
@@ -72,8 +81,18 @@ public final class PostgresConnection {
       }
       option += 1
     }
-    let host = values["host"] ?? values["hostaddr"] ?? "local socket"
-    return "\(host):\(values["port"] ?? "5432")/\(values["dbname"] ?? values["user"] ?? "")"
+    return values
+  }
+
+  /// Whether a part of the password stands where messages show it: libpq ends it at the first `@`,
+  /// or reads `user:password` as host and port where a `/` precedes that or the `@` is missing.
+  private static func mistakesPassword(_ values: [String: String], in url: String) -> Bool {
+    guard url.contains("://") else { return false }
+    let port = values["port"] ?? ""
+    // A host that begins with @ is an abstract socket (manual, 34.1.2).
+    let host = (values["host"] ?? "").dropFirst()
+    return host.contains("@") || port.contains { !$0.isNumber && $0 != "," }
+      || (values["dbname"] ?? "").contains("@")
   }
 
   /// Whether the server has hung up or the socket failed.

@@ -37,8 +37,9 @@ public struct PostgresError: Error, Sendable {
   public var remedy: Remedy {
     guard let sqlState else { return .retry }
     switch sqlState.prefix(2) {
-    // Data exception, integrity constraint violation, WITH CHECK OPTION, a trigger's RAISE.
-    case "22", "23", "44", "P0": return .repair
+    // Data exception, integrity constraint violation, WITH CHECK OPTION, a value beyond a limit
+    // (an index entry of more than 8 KiB), a trigger's RAISE.
+    case "22", "23", "44", "54", "P0": return .repair
     // Connection, transaction rollback, resources, object in use, operator intervention, system.
     case "08", "25", "40", "53", "55", "57", "58": return .retry
     default: return .unknown
@@ -62,7 +63,7 @@ extension PostgresError: CustomStringConvertible {
 
   private var advice: String? {
     if isMissingSchema { return "Run `meter-ingestor migrate`" }
-    if isRefusedLogin { return "Check user and password in POSTGRES_URL" }
+    if isRefusedLogin { return "Check user and password in POSTGRES_URL, and its database" }
     if sqlState == "42501" {
       return "Grant the role what it needs: `meter-ingestor migrate` sets up meter_ingestor"
     }

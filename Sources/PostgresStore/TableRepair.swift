@@ -10,6 +10,12 @@ struct TableRepair {
   private let connection: PostgresConnection
   private var stored = 0
   private var refused: [RefusedRow] = []
+  /// Whether the temporary table still holds the rows of an earlier merge.
+  private var isStaged = false
+  /// Rows, dead ones included, that the temporary table's pages may hold.
+  private var rowsInPages = 0
+  /// From so many rows on, new pages are cheaper than to read the dead ones again and again.
+  private static let fullPages = 1_000
 
   init(_ table: ReadingTable, _ buffer: CopyBuffer, _ connection: PostgresConnection) {
     self.table = table
@@ -30,11 +36,22 @@ struct TableRepair {
   }
 
   /// Merges `rows` under a savepoint; a data error halves them until the row at fault stands alone.
+  ///
+  /// Emptying the temporary table costs more than all the rest of a small merge, and a rolled back
+  /// one leaves it as empty as it was: so it is done only after a merge that succeeded.
   private mutating func store(_ rows: Range<Int>) throws(PostgresError) {
+    if isStaged {
+      let isFull = rowsInPages >= TableRepair.fullPages
+      try connection.execute(
+        "\(isFull ? "TRUNCATE" : "DELETE FROM") \(table.staged)", as: "empty \(table.staged)")
+      if isFull { rowsInPages = 0 }
+      isStaged = false
+    }
     try connection.execute("SAVEPOINT rows", as: "savepoint")
     do throws(PostgresError) {
       try merge(rows)
       try connection.execute("RELEASE SAVEPOINT rows", as: "release savepoint")
+      isStaged = true
       return
     } catch {
       guard error.remedy == .repair else { throw error }
@@ -51,7 +68,7 @@ struct TableRepair {
   }
 
   private mutating func merge(_ rows: Range<Int>) throws(PostgresError) {
-    try connection.execute("TRUNCATE \(table.staged) RESTART IDENTITY", as: "empty \(table.staged)")
+    rowsInPages += rows.count
     let data = buffer.copyData(rows: rows)
     try data.span.withUnsafeBytes { (bytes) throws(PostgresError) in
       _ = try connection.copyIn(
@@ -67,7 +84,7 @@ struct TableRepair {
         detail: "\(table.name) already holds another \(conflict[1] ?? "reading") for this device "
           + "and time")
       refused.append(
-        .init(kind: table.kind, row: rows.lowerBound + ordinal - 1, rejection: rejection))
+        .init(kind: table.kind, row: rows.lowerBound + ordinal, rejection: rejection))
     }
   }
 
@@ -78,7 +95,7 @@ struct TableRepair {
       IF to_regclass('pg_temp.\(table.staged)') IS NULL THEN
         CREATE TEMP TABLE \(table.staged) ON COMMIT DELETE ROWS
           AS SELECT \(table.columnList) FROM \(table.name) WITH NO DATA;
-        ALTER TABLE \(table.staged) ADD COLUMN ordinal int GENERATED ALWAYS AS IDENTITY;
+        ALTER TABLE \(table.staged) ADD COLUMN ordinal bigint GENERATED ALWAYS AS IDENTITY;
       END IF;
     END $$
     """
@@ -103,13 +120,15 @@ struct TableRepair {
       """
   }
 
-  /// Rows whose id is stored with another measurement.
+  /// Rows whose id is stored with another measurement, by their place among the staged ones: the
+  /// identity counts on from merge to merge.
   private var conflicts: String {
     func list(_ alias: String) -> String {
       table.measured.map { "\(alias).\($0)" }.joined(separator: ", ")
     }
     return """
-      SELECT staged.ordinal, kept.energy_amount || ' kWh'
+      SELECT staged.ordinal - (SELECT min(ordinal) FROM \(table.staged)),
+        kept.energy_amount || ' kWh'
       FROM \(table.staged) AS staged JOIN \(table.name) AS kept USING (id)
       WHERE (\(list("staged"))) IS DISTINCT FROM (\(list("kept")))
       ORDER BY staged.ordinal

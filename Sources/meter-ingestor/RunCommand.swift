@@ -1,6 +1,8 @@
 // `run`: subscribes and stores until it is told to stop.
 
 import ArgumentParser
+import Dispatch
+import Glibc
 import Logging
 import MQTTSession
 import PostgresStore
@@ -35,9 +37,25 @@ struct RunCommand: AsyncParsableCommand {
       configuration: .ingestor(
         services.all { address in
           logger.info("status page", metadata: ["url": "\(address.url)"])
-        }, logger: logger, signals: [.sigterm, .sigint]))
+        } + [LastResort(logger: logger)], logger: logger, signals: [.sigterm, .sigint]))
     try await group.run()
     logger.info("stopped: everything received is stored and acknowledged, or left to the broker")
+  }
+}
+
+/// Ends the program some seconds after it was told to stop, should its services not manage: a thread
+/// that waits for a database that neither answers nor hangs up cannot be interrupted. What it holds
+/// was not acknowledged, so the broker delivers it again.
+private struct LastResort: Service, CustomStringConvertible {
+  let logger: Logger
+  var description: String { "LastResort" }
+
+  func run() async throws {
+    try await gracefulShutdown()
+    DispatchQueue.global().asyncAfter(deadline: .now() + 8) {
+      logger.error("stopped without an answer from the database; the broker keeps what is in hand")
+      _exit(0)
+    }
   }
 }
 

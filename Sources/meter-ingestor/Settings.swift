@@ -104,10 +104,7 @@ struct Settings {
     metricsInterval = try values.duration(.metricsInterval, in: .seconds(1)...(.seconds(3_600)))
     logLevel = try values.choice(.logLevel, Logger.Level.init(rawValue:))
     worker = WorkerSettings(
-      mqtt: try Settings.mqtt(values),
-      filters: values[.mqttTopics].split(separator: ",").map {
-        $0.trimmingCharacters(in: .whitespaces)
-      },
+      mqtt: try Settings.mqtt(values), filters: try values.topicFilters(.mqttTopics),
       postgresURL: values[.postgresURL])
     worker.batchSize = try values.integer(.ingestBatchSize, in: 1...1_000_000)
     worker.linger = try values.duration(.ingestLinger, in: .zero...(.seconds(60)))
@@ -195,6 +192,23 @@ struct SettingTexts {
       throw SettingError(key: key, problem: "\(self[key]): expected \(key.help)")
     }
     return value
+  }
+
+  /// Topic filters (MQTT 5.0, section 4.7): `+` is a whole level, `#` the last one.
+  func topicFilters(_ key: SettingKey) throws -> [String] {
+    let filters = self[key].split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+    for filter in filters {
+      let levels = filter.split(separator: "/", omittingEmptySubsequences: false)
+      let isValid = levels.enumerated().allSatisfy { index, level in
+        level == "#" && index == levels.count - 1 || level == "+"
+          || !level.contains("#") && !level.contains("+")
+      }
+      if filter.isEmpty || !isValid {
+        throw SettingError(key: key, problem: "\"\(filter)\" is no topic filter")
+      }
+    }
+    if filters.isEmpty { throw SettingError(key: key, problem: "no topic filter is given") }
+    return filters
   }
 
   /// `host:port`; an IPv6 host stands in brackets.

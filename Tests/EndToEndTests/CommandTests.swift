@@ -32,7 +32,8 @@ import Testing
     ("INGEST_WORKERS", "0", "ingest.workers"), ("INGEST_LINGER", "soon", "ingest.linger"),
     ("MQTT_URL", "http://x", "mqtt.url"), ("INGEST_UNREGISTERED", "maybe", "ingest.unregistered"),
     ("HTTP_LISTEN", "here", "http.listen"), ("INGEST_TARIFF", "-1", "ingest.tariff"),
-    ("LOG_LEVEL", "loud", "log.level"),
+    ("LOG_LEVEL", "loud", "log.level"), ("MQTT_TOPICS", "a/#/b", "mqtt.topics"),
+    ("MQTT_TOPICS", ",", "mqtt.topics"), ("MQTT_TOPICS", "a/b+", "mqtt.topics"),
   ])
   func aBadSettingIsNamed(variable: String, text: String, key: String) throws {
     let outcome = try run(["config"], environment: [variable: text])

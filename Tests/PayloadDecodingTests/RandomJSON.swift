@@ -1,5 +1,7 @@
 // Random JSON documents, and what a bad line or a bad program makes of good ones.
 
+import SeededRandom
+
 /// Documents that RFC 8259 allows, with every kind of value, blank and escape, less deep than the
 /// decoder's limit. Keys of one object differ, since Foundation keeps only one of equal ones.
 enum RandomJSON {

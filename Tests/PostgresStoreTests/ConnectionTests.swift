@@ -18,10 +18,25 @@ import Testing
 
   @Test(arguments: [
     "postgresql://u:s3cret@h/db?no_such=1", "postgresql://u:s3cret@[::1/db", "s3cret=1",
+    // What people write when a password holds an @ or a /, or forget.
+    "postgresql://u:p@s3cret@h:5432/db", "postgresql://u:s3cret/x@h/db",
+    "postgresql://u:p/s3cret@h/db", "postgresql://u:p@x:s3cret@h/db", "postgresql://u:s3cret/db",
   ])
   func anInvalidAddressIsNotRepeated(url: String) throws {
     let error = try #require(throws: PostgresError.self) { try PostgresConnection(url: url) }
     #expect("\(error)".contains("POSTGRES_URL") && !"\(error)".contains("s3cret"))
+  }
+
+  @Test(arguments: [
+    ("postgresql://u:s3cret@h:5433/db", "h:5433/db"), ("postgres://u:p%40s3cret@h/db", "h:5432/db"),
+    ("postgresql://u@[::1]:5433/db?connect_timeout=2", "::1:5433/db"),
+    ("postgresql://u:s3cret@a:1,b:2/db", "a,b:1,2/db"),
+    ("host=h port=5433 user=u password=p@s3cret/ dbname=a@b", "h:5433/a@b"),
+    ("postgresql://u@/db?host=/run/postgresql", "/run/postgresql:5432/db"),
+    ("postgresql:///db?host=@socket", "@socket:5432/db"),
+  ])
+  func theTargetIsHostPortAndDatabase(url: String, target: String) throws {
+    #expect(try PostgresConnection.target(of: url) == target)
   }
 
   @Test func aWrongPasswordIsTold() throws {
@@ -36,6 +51,15 @@ import Testing
     }
     #expect(error.isRefusedLogin && "\(error)".contains("Check user and password"))
     #expect(!"\(error)".contains("s3cret"))
+    // libpq does not tell this one apart from a refused password, so the advice names both.
+    let missing = try #require(throws: PostgresError.self) {
+      try PostgresConnection(url: services.url(database: "nowhere", user: "m", password: "right"))
+    }
+    #expect("\(missing)".contains("nowhere") && "\(missing)".contains("and its database"))
+    let login = try #require(throws: PostgresError.self) {
+      try PostgresConnection(url: services.url(database: "postgres", user: "m"))
+    }
+    #expect(login.isRefusedLogin)
     _ = try PostgresConnection(
       url: services.url(database: "postgres", user: "m", password: "right"))
     try services.stop()
@@ -65,7 +89,7 @@ import Testing
     func remedy(_ state: String?) -> PostgresError.Remedy {
       PostgresError(sqlState: state, message: "", target: "", operation: "").remedy
     }
-    for state in ["22003", "22P05", "23505", "23514", "44000", "P0001"] {
+    for state in ["22003", "22P05", "23505", "23514", "44000", "54000", "P0001"] {
       #expect(remedy(state) == .repair)
     }
     for state in [
@@ -74,6 +98,90 @@ import Testing
       #expect(remedy(state) == .retry)
     }
     for state in ["42P01", "42501", "XX000", "0A000"] { #expect(remedy(state) == .unknown) }
+  }
+
+  /// Rows come as they are, and an error between them ends the statement, not the connection.
+  @Test func rowsComeOneByOne() throws {
+    let connection = try PostgresConnection(url: TestServices.emptyDatabase())
+    var rows: [String?] = []
+    try connection.forEachRow("SELECT n, nullif(n, 2), 'é' FROM generate_series(1, 3) AS n") {
+      rows += [$0.string(0), $0.string(1), $0.withText(2) { "\($0?.count ?? 0)" }]
+    }
+    #expect(rows == ["1", "1", "2", "2", nil, "2", "3", "3", "2"])
+    var seen = 0
+    let error = #expect(throws: PostgresError.self) {
+      try connection.forEachRow("SELECT 1 / (500 - n) FROM generate_series(1, 1000) AS n") { _ in
+        seen += 1
+      }
+    }
+    #expect(error?.sqlState == "22012" && seen == 499)
+    #expect(throws: PostgresError.self) { try connection.forEachRow("SELEKT 1") { _ in } }
+    #expect(try connection.value("SELECT 1") == "1")
+  }
+
+  @Test func parametersAreNoSQL() throws {
+    let connection = try PostgresConnection(url: TestServices.emptyDatabase())
+    #expect(
+      try connection.query(
+        "SELECT $1::text, $2::text, $3::text", ["'; DROP TABLE x --", nil, "é\\\""])
+        == [["'; DROP TABLE x --", nil, "é\\\""]])
+  }
+
+  @Test func noticesAreHeard() throws {
+    let connection = try PostgresConnection(url: TestServices.emptyDatabase())
+    var heard: [String] = []
+    connection.onNotice { heard.append($0) }
+    try connection.execute("DO $$ BEGIN RAISE NOTICE 'hear hear'; END $$")
+    #expect(heard == ["NOTICE:  hear hear"])
+  }
+
+  @Test func notificationsTellTheirChannel() throws {
+    let url = try TestServices.emptyDatabase()
+    let listener = try PostgresConnection(url: url, applicationName: "listener")
+    try listener.execute("LISTEN one; LISTEN two")
+    #expect(try listener.notifications().isEmpty)
+    let speaker = try PostgresConnection(url: url)
+    try speaker.execute("NOTIFY one, 'a'; NOTIFY two; NOTIFY three; NOTIFY one, 'b'")
+    // The answer to a statement comes after the notifications that preceded it.
+    try listener.execute("SELECT 1")
+    #expect(try listener.notifications().sorted() == ["one", "one", "two"])
+    #expect(try listener.notifications().isEmpty)
+    try speaker.execute(
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        + "WHERE application_name = 'listener' AND datname = current_database()")
+    let error = #expect(throws: PostgresError.self) {
+      // The first look may only find the server's farewell.
+      _ = try listener.notifications()
+      _ = try listener.notifications()
+    }
+    #expect(error?.remedy == .retry && listener.isBroken)
+  }
+
+  /// A lane hands on what its body throws, and replaces a connection that was lost.
+  @Test func aLaneConnectsAgain() async throws {
+    let url = try TestServices.emptyDatabase()
+    let lane = PostgresLane(url: url, applicationName: "lane")
+    let pid = "SELECT pg_backend_pid()"
+    let first = try await lane.run { (connection) throws(PostgresError) in
+      try connection.value(pid)
+    }
+    let refused = await #expect(throws: PostgresError.self) {
+      try await lane.run { (connection) throws(PostgresError) in
+        try connection.execute("SELECT 1 / 0")
+      }
+    }
+    #expect(refused?.sqlState == "22012")
+    let lost = await #expect(throws: PostgresError.self) {
+      try await lane.run { (connection) throws(PostgresError) in
+        #expect(try connection.value(pid) == first)
+        try connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+      }
+    }
+    #expect(lost?.remedy == .retry)
+    let second = try await lane.run { (connection) throws(PostgresError) in
+      try connection.value(pid)
+    }
+    #expect(second != nil && second != first)
   }
 
   @Test func registriesTellThatTheyChanged() throws {

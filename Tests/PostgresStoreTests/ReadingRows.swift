@@ -74,7 +74,7 @@ struct ReadingRows {
         buffer.append(
           DeadLetter(
             receivedAt: Timestamp(microseconds: ReadingRows.start), topic: topic,
-            payload: arena.append("payload \(row.row)".utf8.span), index: Int32(row.row),
+            payload: arena.append("\(row.kind) \(row.row)".utf8.span), index: Int32(row.row),
             kind: row.kind, device: .absent, rejection: row.rejection), in: arena)
       }
     }

@@ -2,7 +2,7 @@
 
 import EnergyReadings
 import PostgresStore
-import PrivateServices
+import SeededRandom
 import TestServices
 import Testing
 
@@ -124,7 +124,8 @@ import Testing
     #expect(rejection.reason == .rejectedByDatabase)
     #expect(rejection.sqlState == fault.sqlState && rejection.constraint == fault.constraint)
     #expect(
-      try connection.value("SELECT count(*) - \(before ?? "") FROM grid.energy_consumption") == "40")
+      try connection.value("SELECT count(*) - \(before ?? "") FROM grid.energy_consumption") == "40"
+    )
   }
 
   /// One kind at fault takes nothing from the others, and a refused operation moves no charge.
@@ -143,6 +144,47 @@ import Testing
     #expect(outcome.refused.map(\.row) == (0..<50).map { 4 * $0 + 1 })
     #expect(try charge("b-1", connection) == "0.001000")
     #expect(try charge("b-2", connection) == "0.000500")
+  }
+
+  /// Seeded: whatever stands where in a batch, each row meets its own fate, over all the merges
+  /// that the bisection makes of it.
+  @Test(arguments: [1, 2, 3]) func everyRowMeetsItsFate(seed: UInt64) throws {
+    let connection = try storeDatabase()
+    var random = SeededGenerator(seed: seed)
+    let fates = (0..<3_000).map { _ in random.number(1...25) }
+    var first = ReadingRows()
+    var batch = ReadingRows()
+    for (second, fate) in fates.enumerated() {
+      switch fate {
+      case 1:
+        batch.consumption(second: second, location: #"{"a": "\u0000"}"#)
+      case 2:
+        batch.consumption(second: second, microKWh: 2)
+        first.consumption(second: second, microKWh: 1)
+      case 3:
+        batch.consumption(second: second, microKWh: 1)
+        first.consumption(second: second, microKWh: 1)
+      default: batch.consumption(second: second)
+      }
+    }
+    try first.commit(over: connection)
+    let outcome = try batch.commit(over: connection)
+    func rows(_ reason: RejectionReason) -> [Int] {
+      outcome.refused.filter { $0.rejection.reason == reason }.map(\.row)
+    }
+    #expect(rows(.rejectedByDatabase) == fates.indices.filter { fates[$0] == 1 })
+    #expect(rows(.conflictingDuplicate) == fates.indices.filter { fates[$0] == 2 })
+    #expect(outcome.duplicates[1] == fates.count { $0 == 3 })
+    #expect(outcome.stored[1] == fates.count { $0 > 3 })
+    #expect(
+      try connection.value("SELECT count(*) FROM grid.energy_consumption")
+        == "\(fates.count { $0 > 1 })")
+    #expect(
+      try connection.value(
+        "SELECT count(*) FROM grid.energy_consumption WHERE energy_amount = 0.000001")
+        == "\(fates.count { $0 == 2 || $0 == 3 })")
+    // The session is as good as before.
+    #expect(try batch.commit(over: connection).duplicates[1] == fates.count { $0 > 2 })
   }
 
   /// The worst that one hostile meter can do to a batch.
