@@ -153,7 +153,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "PostgresStoreTests",
-      dependencies: ["EnergyReadings", "PostgresStore", "TestServices"],
+      dependencies: [
+        "EnergyReadings", "PostgresStore", "PrivateServices", "SeededRandom", "TestServices",
+      ],
       exclude: ["LegacySchemas"], swiftSettings: strict),
     .testTarget(
       name: "MQTTSessionTests", dependencies: ["MQTTSession", "PrivateServices", "TestServices"],

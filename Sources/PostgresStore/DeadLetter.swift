@@ -100,7 +100,7 @@ private struct DeadLetterTexts {
       text.contains("\0") ? text.replacing("\0", with: "\u{FFFD}") : text
     }
     topic = clean(arena.string(letter.topic))
-    device = letter.device.isPresent ? clean(arena.string(letter.device)) : nil
+    device = letter.device.isPresent ? clean(arena.string(letter.device)).indexable : nil
     rule = letter.rejection.rule
     constraint = letter.rejection.constraint.map(clean)
     sqlState = letter.rejection.sqlState
@@ -113,5 +113,15 @@ private struct DeadLetterTexts {
     [topic, device, rule, constraint, sqlState, path, detail].reduce(64) {
       $0 + ($1?.utf8.count ?? 0)
     }
+  }
+}
+
+extension String {
+  /// The beginning that an entry of a B-tree has room for (some 2,700 bytes; nbtree.h,
+  /// BTMaxItemSize): a topic level may have 65,535, and a dead letter that cannot be stored keeps
+  /// its batch out for ever. Longer than the 100 characters of any device, so that it is taken for
+  /// none; the topic keeps the whole.
+  fileprivate var indexable: String {
+    unicodeScalars.count <= 256 ? self : String(unicodeScalars.prefix(256))
   }
 }

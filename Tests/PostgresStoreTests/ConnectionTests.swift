@@ -102,7 +102,7 @@ import Testing
 
   /// Rows come as they are, and an error between them ends the statement, not the connection.
   @Test func rowsComeOneByOne() throws {
-    let connection = try PostgresConnection(url: TestServices.emptyDatabase())
+    let connection = try PostgresConnection(url: TestServices.shared.postgresURL)
     var rows: [String?] = []
     try connection.forEachRow("SELECT n, nullif(n, 2), 'é' FROM generate_series(1, 3) AS n") {
       rows += [$0.string(0), $0.string(1), $0.withText(2) { "\($0?.count ?? 0)" }]
@@ -120,7 +120,7 @@ import Testing
   }
 
   @Test func parametersAreNoSQL() throws {
-    let connection = try PostgresConnection(url: TestServices.emptyDatabase())
+    let connection = try PostgresConnection(url: TestServices.shared.postgresURL)
     #expect(
       try connection.query(
         "SELECT $1::text, $2::text, $3::text", ["'; DROP TABLE x --", nil, "é\\\""])
@@ -128,7 +128,7 @@ import Testing
   }
 
   @Test func noticesAreHeard() throws {
-    let connection = try PostgresConnection(url: TestServices.emptyDatabase())
+    let connection = try PostgresConnection(url: TestServices.shared.postgresURL)
     var heard: [String] = []
     connection.onNotice { heard.append($0) }
     try connection.execute("DO $$ BEGIN RAISE NOTICE 'hear hear'; END $$")
@@ -159,7 +159,7 @@ import Testing
 
   /// A lane hands on what its body throws, and replaces a connection that was lost.
   @Test func aLaneConnectsAgain() async throws {
-    let url = try TestServices.emptyDatabase()
+    let url = TestServices.shared.postgresURL
     let lane = PostgresLane(url: url, applicationName: "lane")
     let pid = "SELECT pg_backend_pid()"
     let first = try await lane.run { (connection) throws(PostgresError) in

@@ -68,51 +68,53 @@ import Testing
   }
 
   /// A file whose one entry the database refuses, and what is said of it.
-  struct BadEntry: CustomTestStringConvertible {
-    var testDescription: String
+  struct BadEntry {
+    var name: String
     var sqlState: String
     var constraint: String?
     var spoil: @Sendable (inout RegistryFile) -> Void
 
     static let all = [
       BadEntry(
-        testDescription: "producer type", sqlState: "23514",
+        name: "producer type", sqlState: "23514",
         constraint: "registered_producers_producer_type_check"
       ) { $0.producers[0].producerType = "martian" },
       BadEntry(
-        testDescription: "producer capacity", sqlState: "23514",
+        name: "producer capacity", sqlState: "23514",
         constraint: "registered_producers_capacity_kw_check"
       ) { $0.producers[0].capacityKW = "0" },
-      BadEntry(testDescription: "no number", sqlState: "22P02") {
+      BadEntry(name: "no number", sqlState: "22P02") {
         $0.producers[0].capacityKW = "5,5"
       },
       BadEntry(
-        testDescription: "battery capacity", sqlState: "23514",
+        name: "battery capacity", sqlState: "23514",
         constraint: "energy_storage_capacity_mwh_check"
       ) { $0.storages[0].capacityMWh = "-1" },
-      BadEntry(testDescription: "long grid code", sqlState: "22001") {
+      BadEntry(name: "long grid code", sqlState: "22001") {
         $0.locations[0].gridCode = String(repeating: "G", count: 21)
       },
       BadEntry(
-        testDescription: "hexadecimal key", sqlState: "23514",
+        name: "hexadecimal key", sqlState: "23514",
         constraint: "device_keys_public_key_check"
       ) { $0.deviceKeys[0].publicKey = String(repeating: "0", count: 64) },
-      BadEntry(testDescription: "the same device twice", sqlState: "21000") {
+      BadEntry(name: "the same device twice", sqlState: "21000") {
         $0.consumers.append($0.consumers[0])
       },
     ]
   }
 
-  @Test(arguments: BadEntry.all)
-  func aBadEntryWritesNothing(entry: BadEntry) throws {
+  @Test func aBadEntryWritesNothing() throws {
     let connection = try PostgresConnection(url: TestServices.migratedDatabase())
-    var file = Self.file
-    entry.spoil(&file)
-    let error = try #require(throws: PostgresError.self) {
-      try RegistryWriter(connection).upsert(file)
+    for entry in BadEntry.all {
+      var file = Self.file
+      entry.spoil(&file)
+      let error = #expect(throws: PostgresError.self, "\(entry.name)") {
+        try RegistryWriter(connection).upsert(file)
+      }
+      #expect(error?.sqlState == entry.sqlState, "\(entry.name)")
+      #expect(error?.constraint == entry.constraint, "\(entry.name)")
+      #expect(try content(connection).allSatisfy(\.isEmpty), "\(entry.name)")
     }
-    #expect(error.sqlState == entry.sqlState && error.constraint == entry.constraint, "\(error)")
-    #expect(try content(connection).allSatisfy(\.isEmpty))
     #expect(try RegistryWriter(connection).upsert(Self.file) == 5)
   }
 }
