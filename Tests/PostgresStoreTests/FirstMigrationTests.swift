@@ -3,6 +3,7 @@
 import Foundation
 import PostgresStore
 import PrivateServices
+import Synchronization
 import TestServices
 import Testing
 
@@ -36,25 +37,22 @@ import Testing
   }
 
   /// Two databases of one server: the second to create the role waits for the first, and goes on.
-  @Test func theRoleOfAnotherDatabaseIsTakenOver() async throws {
+  @Test func theRoleOfAnotherDatabaseIsTakenOver() throws {
     let services = TestServices.start()
     let other = try PostgresConnection(url: services.postgresURL)
     try other.execute("CREATE DATABASE second")
     try other.execute("BEGIN; CREATE ROLE meter_ingestor NOLOGIN")
-    let lane = PostgresLane(
-      url: services.url(database: "second"), applicationName: "second migration")
-    async let applied = lane.run { (connection) throws(PostgresError) in
-      try Migrator(connection).migrate()
-    }
+    let url = services.url(database: "second")
+    let migration = BackgroundMigration(of: url, applicationName: "second migration")
+    // Where this fails, `other` goes, and with it what the migration waits for.
     try waitForSession("second migration", toWaitAt: services.postgresURL)
     try other.execute("COMMIT")
-    #expect(try await applied == Migration.all.map(\.version))
+    #expect(try migration.versions() == Migration.all.map(\.version))
     #expect(try other.value(Self.roleExists) == "1")
     #expect(
-      try await lane.run { (connection) throws(PostgresError) in
-        try connection.value(
-          "SELECT has_table_privilege('meter_ingestor', 'grid.energy_consumption', 'INSERT')")
-      } == "t")
+      try PostgresConnection(url: url).value(
+        "SELECT has_table_privilege('meter_ingestor', 'grid.energy_consumption', 'INSERT')")
+        == "t")
     try services.stop()
   }
 
@@ -69,5 +67,30 @@ import Testing
     while try observer.value(waiting) != "1" {
       try #require(ContinuousClock.now < deadline, "the migration never waited")
     }
+  }
+}
+
+/// One migration on a thread of its own: a task would have to wait for one of the pool, all of which
+/// other tests may hold.
+private final class BackgroundMigration: Sendable {
+  private let end = DispatchSemaphore(value: 0)
+  private let outcome = Mutex<Result<[Int], PostgresError>?>(nil)
+
+  init(of url: String, applicationName: String) {
+    Thread.detachNewThread { [self] in
+      let result = Result { () throws(PostgresError) in
+        try Migrator(PostgresConnection(url: url, applicationName: applicationName)).migrate()
+      }
+      outcome.withLock { $0 = result }
+      end.signal()
+    }
+  }
+
+  /// Waits for the end.
+  ///
+  /// - Returns: the versions applied.
+  func versions() throws -> [Int] {
+    end.wait()
+    return try outcome.withLock { $0 }?.get() ?? []
   }
 }
