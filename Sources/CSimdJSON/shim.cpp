@@ -140,6 +140,7 @@ public:
     if (type != ondemand::json_type::object && type != ondemand::json_type::array) {
       std::string_view token = value.raw_json_token();
       start = reinterpret_cast<const uint8_t *>(token.data());
+      if (!is_inside(start)) return CSJ_SYNTAX;
     }
     owner.nodes.push_back({uint32_t(key ? key - owner.base : 0), uint32_t(key_length), 0, 0, 0, 0,
                            flags, depth});
@@ -191,6 +192,10 @@ private:
     owner.last_end = end;
   }
 
+  // Whether a token is the document's own. Where one is cut off, simdjson takes the byte behind it
+  // for the next token, and nobody has found the end of a string that begins there.
+  bool is_inside(const uint8_t *token) const { return token < owner.end; }
+
   // A container ends just before the next token, but for blanks and a comma. Where the bracket
   // found that way belongs to a child, simdjson took what stands behind the document for the
   // container's own: the document is cut off.
@@ -211,12 +216,14 @@ private:
   int object(ondemand::value &value, size_t index, uint16_t depth) {
     if (depth >= owner.max_depth) return CSJ_TOO_DEEP;
     const uint8_t *start = location();
+    if (!is_inside(start)) return CSJ_SYNTAX;
     ondemand::object members;
     if (auto error = value.get_object().get(members)) return code_of(error);
     for (auto result : members) {
       ondemand::field field;
       if (auto error = std::move(result).get(field)) return code_of(error);
       const uint8_t *key = reinterpret_cast<const uint8_t *>(field.key().raw());
+      if (!is_inside(key)) return CSJ_SYNTAX;
       bool escaped;
       const size_t length = string_length(key, escaped);
       if (escaped && !escapes_are_valid(key, length)) return CSJ_STRING_BAD;
@@ -230,6 +237,7 @@ private:
   int array(ondemand::value &value, size_t index, uint16_t depth) {
     if (depth >= owner.max_depth) return CSJ_TOO_DEEP;
     const uint8_t *start = location();
+    if (!is_inside(start)) return CSJ_SYNTAX;
     ondemand::array elements;
     if (auto error = value.get_array().get(elements)) return code_of(error);
     for (auto result : elements) {

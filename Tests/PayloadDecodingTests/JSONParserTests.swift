@@ -13,12 +13,12 @@ private struct Document {
   let parser: JSONParser
   let error: JSONError?
 
-  init(_ bytes: [UInt8], _ parser: JSONParser = JSONParser()) {
+  /// - Parameter tail: what stands behind the document, as in a batch.
+  init(_ bytes: [UInt8], _ parser: JSONParser = JSONParser(), tail: StaticString = "\"}]}") {
     self.parser = parser
-    // Something before and behind, as in a batch.
     _ = arena.append("{\"")
     let text = arena.append(bytes.span)
-    _ = arena.append("\"}]}")
+    _ = arena.append(tail)
     do throws(JSONError) {
       try parser.parse(text, in: &arena)
       error = nil
@@ -92,6 +92,15 @@ private func foundation(_ bytes: [UInt8]) -> Any? {
     #expect(error.code == code)
     #expect((0...text.utf8.count).contains(error.offset), "\(error.offset)")
     #expect(document.parser.count == 0)
+  }
+
+  /// A value that only begins behind the document is none of it, and looking for its end would lead
+  /// out of the arena: it is a cut document, whatever is wrong with that value.
+  @Test(arguments: ["[", "[1,", "{\"a\":", "{\"a\": ", "[[1],", "{\"a\":{\"b\":"])
+  func whatStandsBehindADocumentIsNotLookedAt(text: String) {
+    for tail in [#""\x""#, "01", #""\uD800""#, "\"", "[01]", #"{"\x":1}"#] as [StaticString] {
+      #expect(Document(Array(text.utf8), tail: tail).error?.code == .syntax, "\(tail)")
+    }
   }
 
   @Test func depthAndUTF8AreTold() {
