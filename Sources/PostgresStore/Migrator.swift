@@ -14,6 +14,8 @@ public struct Migration: Sendable {
     Migration(3, "platform_indexes", PackageResources._003_platform_indexes_sql),
     Migration(4, "ingest_schema", PackageResources._004_ingest_schema_sql),
     Migration(5, "ingestor_role", PackageResources._005_ingestor_role_sql),
+    Migration(6, "energy_rules", PackageResources._006_energy_rules_sql),
+    Migration(7, "plausibility", PackageResources._007_plausibility_sql),
   ]
 
   init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

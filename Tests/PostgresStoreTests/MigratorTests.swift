@@ -62,8 +62,11 @@ import Testing
     let catalogue = try Schemas.catalogue(connection)
     let expected = Schemas.text("v2_catalog.expected.txt").split(separator: "\n").map(String.init)
     #expect(expected.count > 300)
+    let additions = Schemas.text("v2_additions.expected.txt").split(separator: "\n")
+      .map(String.init)
+    #expect(additions.count == 27)
     #expect(Set(expected).subtracting(catalogue).sorted() == legacy.missing)
-    #expect(Set(catalogue).subtracting(expected).sorted() == legacy.extra)
+    #expect(Set(catalogue).subtracting(expected).sorted() == (legacy.extra + additions).sorted())
   }
 
   /// The second run finds its work done: it applies nothing and changes nothing.
@@ -240,10 +243,10 @@ import Testing
       "CREATE SCHEMA ingest; CREATE VIEW ingest.dead_letters AS SELECT 1 AS one")
     #expect(throws: PostgresError.self) { try Migrator(connection).migrate() }
     let states = try Migrator(connection).status().map(\.status)
-    #expect(states == [.applied, .applied, .applied, .pending, .pending])
+    #expect(states == Migration.all.map { $0.version < 4 ? .applied : .pending })
     #expect(try connection.query("SELECT to_regclass('ingest.device_keys')")[0][0] == nil)
     try connection.execute("DROP VIEW ingest.dead_letters")
-    #expect(try Migrator(connection).migrate() == [4, 5])
+    #expect(try Migrator(connection).migrate() == Migration.all.map(\.version).filter { $0 >= 4 })
   }
 
   @Test func twoAtOnceApplyEverythingOnce() async throws {
