@@ -143,7 +143,11 @@ let package = Package(
       name: "PayloadDecodingTests",
       dependencies: ["EnergyReadings", "PayloadDecoding", "SeededRandom"], swiftSettings: strict),
     .testTarget(
-      name: "CheckRulesTests", dependencies: ["CheckRules", "EnergyReadings"],
+      name: "CheckRulesTests",
+      dependencies: [
+        "CheckRules", "EnergyReadings", "PostgresStore", "PrivateServices", "SeededRandom",
+        "TestServices",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "IngestPipelineTests",

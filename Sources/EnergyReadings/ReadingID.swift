@@ -61,6 +61,18 @@ public struct ReadingID: Sendable, Hashable {
   }
 }
 
+extension ReadingID {
+  /// Reads the usual 8-4-4-4-12 hexadecimal form; nil where `text` is none.
+  public init?(_ text: String) {
+    let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+    guard parts.map(\.utf8.count) == [8, 4, 4, 4, 12],
+      let high = UInt64(parts[0...2].joined(), radix: 16),
+      let low = UInt64(parts[3...4].joined(), radix: 16)
+    else { return nil }
+    self.init(high: high, low: low)
+  }
+}
+
 extension ReadingID: CustomStringConvertible {
   /// The usual 8-4-4-4-12 hexadecimal form.
   public var description: String {

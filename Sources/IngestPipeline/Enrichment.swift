@@ -1,5 +1,6 @@
 // Fills what meters do not publish from the registry, and turns away what nobody can fill.
 
+import CheckRules
 import EnergyReadings
 
 /// What becomes of a device that the registry does not know.
@@ -28,9 +29,11 @@ struct Enrichment {
   let settings: EnrichmentSettings
 
   /// Completes `reading` from the registry.
+  ///
+  /// - Returns: what the rules ask of the device, nil where it is not registered.
   func complete(
     _ reading: inout Reading, from registry: MeterRegistry, in arena: inout ByteArena
-  ) throws(Rejection) {
+  ) throws(Rejection) -> DeviceFacts? {
     let known = registry.device(arena[reading.device], kind: reading.kind)
     let policy =
       reading.kind == .storage ? settings.unregisteredStorage : settings.unregistered
@@ -49,6 +52,7 @@ struct Enrichment {
       reading.location = arena.append(known.location, from: registry.arena)
       reading.locationHasGridCode = known.locationHasGridCode
     }
+    return known?.facts
   }
 
   /// The payload's own value, else the registry's.

@@ -1,5 +1,6 @@
 // What the database knows of devices: an immutable snapshot that every worker reads without a lock.
 
+import CheckRules
 import EnergyReadings
 import PostgresStore
 
@@ -10,6 +11,8 @@ struct RegisteredDevice {
   /// `location_json`.
   var location: ByteSlice = .absent
   var locationHasGridCode = false
+  /// What the plausibility rules ask.
+  var facts = DeviceFacts()
 }
 
 /// A snapshot of the registries. Look-ups hash the device's bytes: no string, no allocation.
@@ -34,41 +37,15 @@ public final class MeterRegistry: Sendable {
   public static func load(over connection: PostgresConnection) throws(PostgresError)
     -> MeterRegistry
   {
-    var arena = ByteArena()
-    var tables: [DeviceTable] = []
+    var reader = RegistryReader()
     for kind in ReadingKind.allCases {
-      var table = DeviceTable()
-      try connection.forEachRow(query(for: kind)) { row in
-        let id = arena.append(row, column: 0)
-        let device = RegisteredDevice(
-          attribute: arena.append(row, column: 1), location: arena.append(row, column: 2),
-          locationHasGridCode: row.string(3) == "t")
-        table.insert(id, device, in: arena)
-      }
-      tables.append(table)
+      try connection.forEachRow(RegistryReader.query(for: kind)) { reader.read($0, kind) }
     }
     var keys: [String: [UInt8]] = [:]
     for row in try connection.query("SELECT device_id, public_key FROM ingest.device_keys") {
       if let id = row[0], let key = row[1].flatMap(Base58.decode) { keys[id] = key }
     }
-    return MeterRegistry(arena: arena, tables: tables, keys: keys)
-  }
-
-  private static func query(for kind: ReadingKind) -> String {
-    switch kind {
-    case .production:
-      """
-      SELECT producer_id, CASE WHEN cardinality(energy_sources) = 1 THEN energy_sources[1] END,
-        location_json, location_json ? 'grid_code' FROM blockchain.registered_producers
-      """
-    case .consumption:
-      """
-      SELECT consumer_id, consumer_type, location_json, location_json ? 'grid_code'
-      FROM blockchain.registered_consumers
-      """
-    case .storage:
-      "SELECT storage_id, NULL, NULL, false FROM grid.energy_storage"
-    }
+    return MeterRegistry(arena: reader.arena, tables: reader.tables, keys: keys)
   }
 
   /// Number of registered devices of a kind.
@@ -117,10 +94,93 @@ private struct DeviceTable {
   }
 }
 
-extension ByteArena {
+/// Takes rows of the registries into tables.
+private struct RegistryReader {
+  var arena = ByteArena()
+  var tables = ReadingKind.allCases.map { _ in DeviceTable() }
+  /// Types and lists of sources: a handful for a million devices, so each is kept once.
+  private var vocabulary: [ByteSlice] = []
+
+  /// Device, its attribute, location, whether that names a grid code, rated power in micro-kW,
+  /// capacity in micro-kWh, and since when it is inactive.
+  static func query(for kind: ReadingKind) -> String {
+    switch kind {
+    case .production:
+      """
+      SELECT device.producer_id, array_to_string(device.energy_sources, E'\n'),
+        device.location_json, device.location_json ? 'grid_code',
+        (device.capacity_kw * 1000000)::bigint, 0, \(inactiveSince)
+      FROM blockchain.registered_producers AS device LEFT JOIN ingest.inactive_devices AS inactive
+        ON inactive.kind = 'production' AND inactive.device_id = device.producer_id
+      """
+    case .consumption:
+      """
+      SELECT device.consumer_id, device.consumer_type,
+        device.location_json, device.location_json ? 'grid_code',
+        (device.peak_demand_kw * 1000000)::bigint, 0, \(inactiveSince)
+      FROM blockchain.registered_consumers AS device LEFT JOIN ingest.inactive_devices AS inactive
+        ON inactive.kind = 'consumption' AND inactive.device_id = device.consumer_id
+      """
+    case .storage:
+      """
+      SELECT device.storage_id, NULL, NULL, false, 0,
+        least(device.capacity_mwh * 1000000000, 9e18)::bigint,
+        CASE WHEN device.status = 'active' THEN \(inactiveSince) ELSE 0 END
+      FROM grid.energy_storage AS device LEFT JOIN ingest.inactive_devices AS inactive
+        ON inactive.kind = 'storage' AND inactive.device_id = device.storage_id
+      """
+    }
+  }
+
+  /// Microseconds since 1970; NULL for a device in use.
+  private static let inactiveSince = "(extract(epoch FROM inactive.since) * 1000000)::bigint"
+
+  mutating func read(_ row: borrowing PostgresRow, _ kind: ReadingKind) {
+    let id = append(row, 0)
+    var device = RegisteredDevice(
+      location: append(row, 2), locationHasGridCode: row.isTrue(3))
+    let attribute = row.withText(1) { text in
+      guard let text else { return ByteSlice.absent }
+      return word(text)
+    }
+    if kind == .production { device.facts.sources = attribute }
+    if !arena[attribute].contains(UInt8(ascii: "\n")), attribute.count > 0 {
+      device.attribute = attribute
+    }
+    device.facts.ratedPower = row.integer(4) ?? 0
+    device.facts.capacity = row.integer(5) ?? 0
+    device.facts.inactiveSince = row.integer(6).map(Timestamp.init)
+    tables[Int(kind.rawValue)].insert(id, device, in: arena)
+  }
+
   /// Copies a field; NULL is absent.
-  fileprivate mutating func append(_ row: borrowing PostgresRow, column: Int) -> ByteSlice {
-    guard let text = row.string(column) else { return .absent }
-    return append(text.utf8.span)
+  private mutating func append(_ row: borrowing PostgresRow, _ column: Int) -> ByteSlice {
+    row.withText(column) { text in
+      guard let text else { return .absent }
+      return arena.append(text)
+    }
+  }
+
+  private mutating func word(_ text: Span<UInt8>) -> ByteSlice {
+    for known in vocabulary where arena[known].elementsEqual(text) { return known }
+    let added = arena.append(text)
+    if vocabulary.count < 64 { vocabulary.append(added) }
+    return added
+  }
+}
+
+extension PostgresRow {
+  fileprivate func isTrue(_ column: Int) -> Bool {
+    withText(column) { text in
+      guard let text else { return false }
+      return text.elementsEqual("t")
+    }
+  }
+
+  fileprivate func integer(_ column: Int) -> Int64? {
+    withText(column) { text in
+      guard let text else { return nil }
+      return try? ExactDecimal.parse(text, integerDigits: 18, scale: 0)
+    }
   }
 }

@@ -7,7 +7,8 @@ public enum SchemaCheck {
   public static let tables = [
     "grid.energy_production", "grid.energy_consumption", "grid.storage_operations",
     "grid.energy_storage", "blockchain.registered_producers", "blockchain.registered_consumers",
-    "ingest.dead_letters", "ingest.device_keys",
+    "ingest.dead_letters", "ingest.device_keys", "ingest.reading_flags", "ingest.inactive_devices",
+    "ingest.meter_states",
   ]
 
   /// - Throws: ``PostgresError`` that names the missing tables and says `migrate`.

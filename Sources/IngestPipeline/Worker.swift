@@ -20,7 +20,6 @@ public struct WorkerSettings: Sendable {
   public var batchSize = 10_000
   /// How long the first message of a batch waits for more once the socket is empty; default 20 ms.
   public var linger: Duration = .milliseconds(20)
-  public var rules = RuleSet()
   public var enrichment = EnrichmentSettings()
 
   public init(mqtt: MQTTSettings, filters: [String], postgresURL: String) {
@@ -42,15 +41,19 @@ extension WorkerSettings: CustomStringConvertible, CustomDebugStringConvertible,
 public struct Worker: Service {
   private let number: Int
   private let settings: WorkerSettings
-  private let registry: RegistryHolder
+  private let reference: ReferenceHolder
+  private let states: MeterStates
   private let observer: any IngestObserver
 
+  /// - Parameter states: shared by the workers of a process, which hear one meter in turn.
   public init(
-    number: Int, settings: WorkerSettings, registry: RegistryHolder, observer: any IngestObserver
+    number: Int, settings: WorkerSettings, reference: ReferenceHolder, states: MeterStates,
+    observer: any IngestObserver
   ) {
     self.number = number
+    self.states = states
     self.settings = settings
-    self.registry = registry
+    self.reference = reference
     self.observer = observer
   }
 
@@ -59,7 +62,7 @@ public struct Worker: Service {
     await withGracefulShutdownHandler {
       await withCheckedContinuation { continuation in
         let thread = Thread {
-          WorkerLoop(number, settings, registry, observer, stop).run()
+          WorkerLoop(number, settings, reference, states, observer, stop).run()
           continuation.resume()
         }
         thread.name = "worker-\(number)"
@@ -79,29 +82,29 @@ extension Worker: CustomStringConvertible {
 private final class WorkerLoop {
   private let number: Int
   private let settings: WorkerSettings
-  private let registry: RegistryHolder
+  private let reference: ReferenceHolder
   private let observer: any IngestObserver
   private let stop: StopSignal
   private let lane: CommitLane
   private let batch: Batch
   private var firstMessageAt: ContinuousClock.Instant?
-  /// The registry that the open batch is judged by.
-  private var snapshot = MeterRegistry.empty
+  /// What the open batch is judged by.
+  private var snapshot = ReferenceData.empty
   private var lastKeepAlive = ContinuousClock.now
   private var backoff = Backoff()
 
   init(
-    _ number: Int, _ settings: WorkerSettings, _ registry: RegistryHolder,
+    _ number: Int, _ settings: WorkerSettings, _ reference: ReferenceHolder, _ states: MeterStates,
     _ observer: any IngestObserver, _ stop: StopSignal
   ) {
     self.number = number
     self.settings = settings
-    self.registry = registry
+    self.reference = reference
     self.observer = observer
     self.stop = stop
     lane = CommitLane(
       url: settings.postgresURL, worker: number, observer: observer, stop: stop)
-    batch = Batch(rules: settings.rules, enrichment: settings.enrichment)
+    batch = Batch(enrichment: settings.enrichment, states: states)
   }
 
   func run() {
@@ -113,7 +116,7 @@ private final class WorkerLoop {
           "connected as a superuser; the role meter_ingestor has all the rights that are needed",
           worker: number)
       }
-      try registry.loadIfEmpty(over: connection)
+      try reference.loadIfEmpty(over: connection)
     }
     guard isReady else { return }
     while !stop.isSet {
@@ -138,10 +141,10 @@ private final class WorkerLoop {
   private func take(_ message: borrowing ReceivedMessage) {
     if firstMessageAt == nil {
       firstMessageAt = .now
-      snapshot = registry.current
+      snapshot = reference.current
     }
     batch.add(
-      topic: message.topic, payload: message.payload, receivedAt: .now, registry: snapshot)
+      topic: message.topic, payload: message.payload, receivedAt: .now, by: snapshot)
   }
 
   /// Receives and commits until the program is to stop.

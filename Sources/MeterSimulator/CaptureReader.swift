@@ -28,6 +28,8 @@ public final class CaptureReader {
 
   /// The last message's place in time.
   public var timeMilliseconds: Int64 { message.time }
+  /// File and line number of the line that was read last.
+  public var place: String { "\(lines.file):\(lines.lineNumber)" }
   public var isRetained: Bool { message.isRetained }
   public var qos: Int32 { message.qos }
   /// Words that the capture's maker left.
@@ -56,7 +58,7 @@ public final class CaptureReader {
     } catch let error as CaptureError where error.allowsNextLine {
       return .broken(error.description)
     }
-    return problem.map { .broken("\(lines.file):\(lines.lineNumber): \($0)") } ?? .message
+    return problem.map { .broken("\(place): \($0)") } ?? .message
   }
 
   /// - Returns: what is wrong with the line, or nil.

@@ -56,6 +56,25 @@ public enum IngestMetrics {
     "meter_ingestor_batches_repaired_total", "batches",
     "Batches with duplicates or refused rows that were stored in a second way.")
 
+  // MARK: Rules and dead letters
+
+  public static let rules = gauge(
+    "meter_ingestor_rules", "rules",
+    "CHECK constraints in force, by table and by who enforces them: ingestor or database.")
+  public static let ruleChanges = counter(
+    "meter_ingestor_rule_changes_total", "changes",
+    "Times that the database's constraints were found changed.")
+  public static let ruleViolations = counter(
+    "meter_ingestor_rule_violations_total", "readings",
+    "Readings that broke a rule, by its name and by whether they were rejected or flagged.")
+  public static let deadLettersRedriven = counter(
+    "meter_ingestor_dead_letters_redriven_total", "letters",
+    "Dead letters tried again when devices were registered, by outcome: passed or refused.")
+  public static let clockAheadSeconds = histogram(
+    "meter_ingestor_clock_ahead_seconds", "seconds",
+    "How far meters' clocks are ahead of the ingestor's, for readings that are stored.",
+    [0.1, 1, 5, 10, 60, 300, 3_600, 86_400])
+
   // MARK: Connections and registry
 
   public static let mqttConnected = gauge(
@@ -95,7 +114,8 @@ public enum IngestMetrics {
   public static let catalogue: [MetricDescription] = [
     readingsReceived, readingsStored, readingsDuplicate, readingsZero, readingsRejected,
     readingsInFlight, ledgerImbalance, messagesReceived, unknownFields, batchReadings,
-    commitSeconds, publishToCommitSeconds, commitFailures, batchesRepaired, mqttConnected,
+    commitSeconds, publishToCommitSeconds, commitFailures, batchesRepaired, rules, ruleChanges,
+    ruleViolations, deadLettersRedriven, clockAheadSeconds, mqttConnected,
     postgresConnected, mqttReconnects, registryDevices, buildInfo, metricSeriesDropped,
     systemMetricsWriteFailures, systemMetricsLeftOut, processCPU, processResidentMemory,
     processStartTime, processOpenFDs,
@@ -152,14 +172,15 @@ extension MetricRegistry {
     }
     for counter in [
       IngestMetrics.messagesReceived, IngestMetrics.unknownFields, IngestMetrics.batchesRepaired,
-      IngestMetrics.mqttReconnects, IngestMetrics.systemMetricsWriteFailures,
+      IngestMetrics.mqttReconnects, IngestMetrics.ruleChanges,
+      IngestMetrics.systemMetricsWriteFailures,
       IngestMetrics.systemMetricsLeftOut,
     ] {
       _ = makeCounter(label: counter.name, dimensions: [])
     }
     for name in [
       IngestMetrics.batchReadings, IngestMetrics.commitSeconds,
-      IngestMetrics.publishToCommitSeconds,
+      IngestMetrics.publishToCommitSeconds, IngestMetrics.clockAheadSeconds,
     ] {
       _ = histogram(name.name)
     }

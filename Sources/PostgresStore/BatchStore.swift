@@ -7,8 +7,13 @@ import EnergyReadings
 public final class BatchRows {
   /// One buffer a kind, in order of ``ReadingKind/rawValue``.
   let tables = ReadingKind.allCases.map { _ in CopyBuffer() }
-  /// What each storage operation adds to its battery's charge, in row order.
-  private(set) var charges: [(device: String, microKWh: Int64)] = []
+  /// The storage operations, in row order.
+  private(set) var operations: [BatteryBook.Operation] = []
+  /// Rules that rows break and are stored with nevertheless.
+  private(set) var flags: [RowFlag] = []
+  private var lastID = ReadingID(high: 0, low: 0)
+  /// What the batteries' book judges; nil leaves it out.
+  public var batteryRules: BatteryRules?
 
   public init() {}
 
@@ -19,7 +24,8 @@ public final class BatchRows {
 
   public func removeAll() {
     for table in tables { table.removeAll() }
-    charges.removeAll(keepingCapacity: true)
+    operations.removeAll(keepingCapacity: true)
+    flags.removeAll(keepingCapacity: true)
   }
 
   /// Adds a reading that was checked and enriched.
@@ -28,11 +34,57 @@ public final class BatchRows {
       kind: reading.kind, device: arena[reading.device], timestamp: reading.timestamp,
       channel: reading.channel)
     tables[Int(reading.kind.rawValue)].append(reading, id: id, in: arena)
-    if reading.kind == .storage {
-      let sign: Int64 = reading.operation == .charge ? 1 : -1
-      charges.append((arena.string(reading.device), sign * reading.energy.microKWh))
-    }
+    lastID = id
+    if reading.kind == .storage { appendOperation(reading, id, arena) }
   }
+
+  private func appendOperation(
+    _ reading: Reading, _ id: ReadingID, _ arena: borrowing ByteArena
+  ) {
+    let isCharge = reading.operation == .charge
+    let opposite = ReadingID(
+      kind: .storage, device: arena[reading.device], timestamp: reading.timestamp,
+      channel: (isCharge ? StorageOperation.discharge : .charge).name)
+    operations.append(
+      .init(
+        id: id, opposite: opposite, device: arena.string(reading.device), time: reading.timestamp,
+        microKWh: (isCharge ? 1 : -1) * reading.energy.microKWh))
+  }
+
+  /// Marks the row that was appended last.
+  ///
+  /// - Parameters:
+  ///   - reading: what was appended.
+  ///   - rule: name of the rule that it breaks.
+  ///   - detail: one sentence for people.
+  public func flagLast(
+    of reading: Reading, rule: StaticString, detail: String, in arena: borrowing ByteArena
+  ) {
+    flags.append(
+      RowFlag(
+        kind: reading.kind, row: count(of: reading.kind) - 1, id: lastID,
+        device: arena.string(reading.device), time: reading.timestamp, rule: "\(rule)",
+        detail: detail.replacing("\0", with: "\u{FFFD}")))
+  }
+}
+
+extension BatchRows {
+  /// Calls `body` with kind, row, device, rule and detail of each mark.
+  public func forEachFlag(_ body: (ReadingKind, Int, String, String, String) -> Void) {
+    for flag in flags { body(flag.kind, flag.row, flag.device, flag.rule, flag.detail) }
+  }
+}
+
+/// A rule that a stored row breaks, on its way to `ingest.reading_flags`.
+struct RowFlag {
+  var kind: ReadingKind
+  /// Position among the batch's rows of that kind.
+  var row: Int
+  var id: ReadingID
+  var device: String
+  var time: Timestamp
+  var rule: String
+  var detail: String
 }
 
 /// A row that PostgreSQL refused, or that contradicts what it already holds.
@@ -50,6 +102,8 @@ public struct StoreOutcome: Sendable {
   /// Rows whose content was stored before, by kind.
   public internal(set) var duplicates: InlineArray<3, Int> = .init(repeating: 0)
   public internal(set) var refused: [RefusedRow] = []
+  /// Rules that the batteries' book found broken, once for each operation.
+  public internal(set) var flagged: [String] = []
   /// Whether the batch needed the repair.
   public internal(set) var wasRepaired = false
 
@@ -62,38 +116,41 @@ public struct BatchStore {
 
   public init(_ connection: PostgresConnection) { self.connection = connection }
 
-  /// Commits the rows and the dead letters of a batch, all or nothing.
+  /// Commits the rows, their flags and what else belongs to a batch, all or nothing.
   ///
-  /// - Parameter deadLetters: writes the batch's dead letters into the buffer, those for refused
-  ///   rows included. It may be called twice: the first attempt may have to be repaired.
-  /// - Throws: ``PostgresError`` whose remedy is not `repair`: nothing is stored then.
+  /// - Parameters:
+  ///   - deadLetters: writes the batch's dead letters into the buffer, those for refused rows
+  ///     included. It may be called twice: the first attempt may have to be repaired.
+  ///   - finally: runs last in the transaction, also perhaps twice.
+  /// - Throws: ``PostgresError``; nothing is stored then.
   public func commit(
-    _ rows: BatchRows, deadLetters: ([RefusedRow], CopyBuffer) -> Void
+    _ rows: BatchRows, deadLetters: ([RefusedRow], CopyBuffer) -> Void,
+    finally: (StoreOutcome, PostgresConnection) throws(PostgresError) -> Void = { _, _ in }
   ) throws(PostgresError) -> StoreOutcome {
+    func complete(_ outcome: StoreOutcome) throws(PostgresError) {
+      try storeFlags(rows.flags, without: outcome.refused)
+      try finally(outcome, connection)
+      try storeDeadLetters(refused: outcome.refused, deadLetters)
+    }
     do throws(PostgresError) {
       return try connection.transaction { () throws(PostgresError) in
         let outcome = try copyStraight(rows)
-        try storeDeadLetters(refused: [], deadLetters)
+        try complete(outcome)
         return outcome
       }
     } catch {
       guard error.remedy == .repair else { throw error }
     }
     return try connection.transaction { () throws(PostgresError) in
-      var outcome = StoreOutcome()
-      outcome.wasRepaired = true
-      // A deferred constraint would find its row only at COMMIT, too late to tell which it is.
-      try connection.execute("SET CONSTRAINTS ALL IMMEDIATE", as: "set constraints immediate")
-      for table in ReadingTable.all {
-        let buffer = rows.tables[Int(table.kind.rawValue)]
-        guard buffer.rowCount > 0 else { continue }
-        var repair = TableRepair(table, buffer, connection)
-        try repair.run()
-        repair.report(to: &outcome)
-      }
-      try storeDeadLetters(refused: outcome.refused, deadLetters)
+      let outcome = try repair(rows)
+      try complete(outcome)
       return outcome
     }
+  }
+
+  /// What would become of the rows, within the caller's transaction.
+  public func rehearse(_ rows: BatchRows) throws(PostgresError) -> StoreOutcome {
+    try repair(rows)
   }
 
   private func copyStraight(_ rows: BatchRows) throws(PostgresError) -> StoreOutcome {
@@ -106,15 +163,46 @@ public struct BatchStore {
         try connection.copyIn(table.copy, data)
       }
     }
-    if !rows.charges.isEmpty {
-      try connection.query(
-        "SELECT ingest.apply_storage_operations($1::text[], $2::numeric[])",
-        [
-          arrayLiteral(rows.charges.map(\.device)),
-          arrayLiteral(rows.charges.map { FixedPoint.text($0.microKWh, scale: 6) }),
-        ], as: "update grid.energy_storage")
+    if !rows.operations.isEmpty {
+      outcome.flagged = try BatteryBook(rows.operations).apply(
+        rows.batteryRules, over: connection)
     }
     return outcome
+  }
+
+  private func repair(_ rows: BatchRows) throws(PostgresError) -> StoreOutcome {
+    var outcome = StoreOutcome()
+    outcome.wasRepaired = true
+    // A deferred constraint would find its row only at COMMIT, too late to tell which it is.
+    try connection.execute("SET CONSTRAINTS ALL IMMEDIATE", as: "set constraints immediate")
+    for table in ReadingTable.all {
+      let buffer = rows.tables[Int(table.kind.rawValue)]
+      guard buffer.rowCount > 0 else { continue }
+      var repair = TableRepair(table, buffer, rows.batteryRules, connection)
+      try repair.run()
+      repair.report(to: &outcome)
+    }
+    return outcome
+  }
+
+  private func storeFlags(
+    _ flags: [RowFlag], without refused: [RefusedRow]
+  ) throws(PostgresError) {
+    if flags.isEmpty { return }
+    let gone = Set(refused.map { [Int($0.kind.rawValue), $0.row] })
+    let kept = flags.filter { !gone.contains([Int($0.kind.rawValue), $0.row]) }
+    try connection.query(
+      """
+      INSERT INTO ingest.reading_flags (reading_id, kind, device_id, at, rule, detail)
+      SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
+      ON CONFLICT DO NOTHING
+      """,
+      [
+        arrayLiteral(kept.map(\.id.description)), arrayLiteral(kept.map(\.kind.description)),
+        arrayLiteral(kept.map(\.device)), arrayLiteral(kept.map(\.time.description)),
+        arrayLiteral(kept.map(\.rule)), arrayLiteral(kept.map(\.detail)),
+      ], as: "insert into ingest.reading_flags")
   }
 
   private func storeDeadLetters(
@@ -129,10 +217,16 @@ public struct BatchStore {
     }
     try connection.execute(DeadLetterTable.merge, as: "insert into ingest.dead_letters")
   }
+
+  /// The table that readings of a kind go to, and the columns of it that are written.
+  public static func table(of kind: ReadingKind) -> (name: String, columns: [String]) {
+    let table = ReadingTable.all[Int(kind.rawValue)]
+    return (table.name, table.columns)
+  }
 }
 
 /// A PostgreSQL array in text form (manual, 8.15.6).
-func arrayLiteral(_ elements: [String]) -> String {
+package func arrayLiteral(_ elements: [String]) -> String {
   let quoted = elements.map { element in
     "\"" + element.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
   }

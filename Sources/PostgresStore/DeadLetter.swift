@@ -4,6 +4,10 @@ import EnergyReadings
 
 /// One rejected message or reading, on its way to `ingest.dead_letters`.
 public struct DeadLetter {
+  /// The letter that a redrive took it from; nil: derived from topic, payload and index.
+  public var id: ReadingID?
+  /// Number of its message in the batch.
+  public var message = 0
   public var receivedAt: Timestamp
   public var topic: ByteSlice
   /// The rejected reading's own bytes, or the whole message.
@@ -52,11 +56,41 @@ enum DeadLetterTable {
     SELECT DISTINCT ON (id) \(columns), count(*) OVER (PARTITION BY id) FROM \(staged) ORDER BY id
     ON CONFLICT (id) DO UPDATE SET
       attempts = kept.attempts + excluded.attempts,
-      last_received_at = excluded.last_received_at, reason = excluded.reason,
+      last_received_at = greatest(kept.last_received_at, excluded.last_received_at),
+      reason = excluded.reason,
       rule = excluded.rule, constraint_name = excluded.constraint_name,
       sqlstate = excluded.sqlstate, json_path = excluded.json_path, detail = excluded.detail,
-      resolved_at = NULL
+      resolved_at = NULL, resolution = NULL
     """
+}
+
+/// How dead letters end that were tried again.
+public enum DeadLetterSettlement {
+  /// Closes what passed, and adds the last verdict of what was refused again to its history, before
+  /// the new one takes its place; within the open transaction of their batch.
+  public static func settle(
+    passed: [ReadingID], refused: [ReadingID], over connection: PostgresConnection
+  ) throws(PostgresError) {
+    if !passed.isEmpty {
+      try connection.query(
+        """
+        UPDATE ingest.dead_letters SET resolved_at = now(), resolution = 'stored'
+        WHERE id = ANY ($1::uuid[])
+        """, [arrayLiteral(passed.map(\.description))], as: "close dead letters")
+    }
+    if refused.isEmpty { return }
+    try connection.query(
+      """
+      UPDATE ingest.dead_letters SET history = history || jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object(
+          'at', now(), 'reason', reason, 'rule', rule, 'constraint', constraint_name,
+          'sqlstate', sqlstate, 'path', json_path, 'detail', detail)))
+      WHERE id = ANY ($1::uuid[]) AND jsonb_array_length(history) < \(longestHistory)
+      """, [arrayLiteral(refused.map(\.description))], as: "keep the history of dead letters")
+  }
+
+  /// Verdicts kept of a letter; the attempts are counted beyond.
+  private static let longestHistory = 50
 }
 
 extension CopyBuffer {
@@ -64,8 +98,9 @@ extension CopyBuffer {
   public func append(_ letter: DeadLetter, in arena: borrowing ByteArena) {
     let payload = arena[letter.payload]
     let kept = payload.extracting(0..<min(payload.count, DeadLetterTable.largestPayload))
-    let id = ReadingID(
-      topic: arena[letter.topic], payload: payload, index: letter.index.map(Int.init))
+    let id =
+      letter.id
+      ?? ReadingID(topic: arena[letter.topic], payload: payload, index: letter.index.map(Int.init))
     let size = letter.payloadBytes ?? payload.count
     let texts = DeadLetterTexts(letter, arena)
     appendRow(

@@ -255,12 +255,14 @@ private final class Result {
     case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_SINGLE_TUPLE, PGRES_COPY_IN, PGRES_EMPTY_QUERY:
       return
     default:
-      throw PostgresError(
+      var error = PostgresError(
         sqlState: field(DiagnosticField.sqlState),
         message: field(DiagnosticField.message)
           ?? String(cString: PQresultErrorMessage(raw)).trimmed,
         constraint: field(DiagnosticField.constraint), target: connection.target,
         operation: operation)
+      error.detail = field(DiagnosticField.detail)
+      throw error
     }
   }
 
@@ -287,6 +289,7 @@ private final class Result {
 private enum DiagnosticField {
   static let sqlState: Character = "C"
   static let message: Character = "M"
+  static let detail: Character = "D"
   static let constraint: Character = "n"
 }
 

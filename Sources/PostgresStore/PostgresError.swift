@@ -7,6 +7,8 @@ public struct PostgresError: Error, Sendable {
   /// One line, without passwords.
   public var message: String
   public var constraint: String?
+  /// What the server adds to the message, which may repeat values of the row.
+  public var detail: String?
   /// Host, port and database.
   public var target: String
   /// What was being done, for people: `connect`, `copy grid.energy_consumption`, ….

@@ -72,6 +72,7 @@ public struct RegistryWriter {
       efficiency numeric, location_json jsonb, status text, installed_at timestamptz)
     ON CONFLICT (storage_id) DO UPDATE SET storage_operator = excluded.storage_operator,
       storage_type = excluded.storage_type, capacity_mwh = excluded.capacity_mwh,
+      current_charge = least(energy_storage.current_charge, excluded.capacity_mwh),
       efficiency = excluded.efficiency, location_json = excluded.location_json,
       status = excluded.status, installed_at = excluded.installed_at, updated_at = now()
     """

@@ -7,8 +7,10 @@ import EnergyReadings
 struct TableRepair {
   private let table: ReadingTable
   private let buffer: CopyBuffer
+  private let batteryRules: BatteryRules?
   private let connection: PostgresConnection
   private var stored = 0
+  private var flagged: [String] = []
   private var refused: [RefusedRow] = []
   /// Whether the temporary table still holds the rows of an earlier merge.
   private var isStaged = false
@@ -17,9 +19,13 @@ struct TableRepair {
   /// From so many rows on, new pages are cheaper than to read the dead ones again and again.
   private static let fullPages = 1_000
 
-  init(_ table: ReadingTable, _ buffer: CopyBuffer, _ connection: PostgresConnection) {
+  init(
+    _ table: ReadingTable, _ buffer: CopyBuffer, _ batteryRules: BatteryRules?,
+    _ connection: PostgresConnection
+  ) {
     self.table = table
     self.buffer = buffer
+    self.batteryRules = batteryRules
     self.connection = connection
   }
 
@@ -33,6 +39,7 @@ struct TableRepair {
     outcome.stored[index] = stored
     outcome.duplicates[index] = buffer.rowCount - stored - refused.count
     outcome.refused += refused
+    outcome.flagged += flagged
   }
 
   /// Merges `rows` under a savepoint; a data error halves them until the row at fault stands alone.
@@ -75,6 +82,9 @@ struct TableRepair {
         "COPY \(table.staged) (\(table.columnList)) FROM STDIN (FORMAT binary)", bytes)
     }
     let inserted = try connection.query(insert, [], as: "insert into \(table.name)")
+    if let row = inserted.first, let book = BatteryBook(row: row.dropFirst()) {
+      flagged += try book.apply(batteryRules, over: connection)
+    }
     let conflicts = try connection.query(conflicts, [], as: "compare with \(table.name)")
     stored += Int(inserted.first?.first.flatMap(\.self) ?? "") ?? 0
     for conflict in conflicts {
@@ -101,13 +111,16 @@ struct TableRepair {
     """
   }
 
-  /// Inserts what is new, once for each id, and lets the batteries' charge follow.
+  /// Inserts what is new, once for each id; of storage operations it returns what the batteries'
+  /// book asks for.
   private var insert: String {
-    let charge =
+    let book =
       table.kind == .storage
       ? """
-      , ingest.apply_storage_operations(array_agg(storage_id::text), array_agg(
-          CASE operation_type WHEN 'charge' THEN energy_amount ELSE -energy_amount END))
+      , array_agg(id), array_agg(ingest.reading_id('storage', storage_id, executed_at,
+          CASE operation_type WHEN 'charge' THEN 'discharge' ELSE 'charge' END)),
+        array_agg(storage_id), array_agg(executed_at),
+        array_agg(CASE operation_type WHEN 'charge' THEN energy_amount ELSE -energy_amount END)
       """ : ""
     return """
       WITH inserted AS (
@@ -116,7 +129,7 @@ struct TableRepair {
         ON CONFLICT (id) DO NOTHING
         RETURNING *
       )
-      SELECT count(*)\(charge) FROM inserted HAVING count(*) > 0
+      SELECT count(*)\(book) FROM inserted HAVING count(*) > 0
       """
   }
 
@@ -140,8 +153,10 @@ extension Rejection {
   /// What PostgreSQL itself refused.
   fileprivate init(_ error: PostgresError) {
     let isCheck = error.sqlState == "23514"
+    // Of a missing key it names the key; of a CHECK it would repeat the whole row.
+    let detail = error.sqlState == "23503" ? error.detail.map { ": \($0)" } ?? "" : ""
     self.init(
-      isCheck ? .checkViolation : .rejectedByDatabase, detail: error.message,
+      isCheck ? .checkViolation : .rejectedByDatabase, detail: error.message + detail,
       constraint: error.constraint, sqlState: error.sqlState)
   }
 }

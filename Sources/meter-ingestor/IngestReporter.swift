@@ -1,5 +1,6 @@
 // Turns what the pipeline tells into metrics, readiness and log lines.
 
+import CheckRules
 import EnergyReadings
 import IngestPipeline
 import Logging
@@ -26,6 +27,7 @@ final class IngestReporter: IngestObserver {
   private let batchReadings: HistogramHandle
   private let commitSeconds: HistogramHandle
   private let publishToCommit: HistogramHandle
+  private let clockAhead: HistogramHandle
   private let state: Mutex<State>
 
   /// What is wrong, by worker; a component is ready when no worker complains.
@@ -63,6 +65,7 @@ final class IngestReporter: IngestObserver {
     batchReadings = registry.histogram(IngestMetrics.batchReadings.name)
     commitSeconds = registry.histogram(IngestMetrics.commitSeconds.name)
     publishToCommit = registry.histogram(IngestMetrics.publishToCommitSeconds.name)
+    clockAhead = registry.histogram(IngestMetrics.clockAheadSeconds.name)
     var state = State()
     for worker in 0..<workers {
       state.database[worker] = "not connected yet"
@@ -84,7 +87,11 @@ final class IngestReporter: IngestObserver {
       duplicates[kind].increment(by: ledger.duplicates[kind])
       zeros[kind].increment(by: ledger.zeros[kind])
     }
-    for rejection in ledger.rejected { count(rejection.kind, rejection.reason) }
+    for rejection in ledger.rejected {
+      count(rejection.kind, rejection.reason)
+      if let rule = rejection.rule { fired(rule, "rejected") }
+    }
+    for rule in ledger.flagged { fired("\(rule.name)", "flagged") }
     for kind in received.indices {
       inFlight[kind].decrement(by: Double(ledger.received[kind]))
     }
@@ -107,12 +114,16 @@ final class IngestReporter: IngestObserver {
   /// history that is sent later says nothing about latency and is left out.
   private func observeLatency(of batch: Batch) {
     var tally = publishToCommit.makeTally()
+    var ahead = clockAhead.makeTally()
     let now = Timestamp.now.microseconds
     batch.forEachTimestamp { timestamp in
       let latency = now - timestamp.microseconds
       if (0..<3_600_000_000).contains(latency) { tally.observe(Double(latency) / 1_000_000) }
+      // A clock that is behind looks like a slow way; one that is ahead cannot.
+      if latency < 0 { ahead.observe(Double(-latency) / 1_000_000) }
     }
     publishToCommit.merge(tally)
+    clockAhead.merge(ahead)
   }
 
   private func count(_ kind: Int, _ reason: RejectionReason) {
@@ -122,6 +133,29 @@ final class IngestReporter: IngestObserver {
       factory: registry
     ).increment()
     state.withLock { $0.rejected["\(reason.code)", default: 0] += 1 }
+  }
+
+  /// Constraints are named by whoever owns the database, so the label is bounded: beyond the limit
+  /// of series they count as "other".
+  private func fired(_ rule: String, _ verdict: String) {
+    Counter(
+      label: IngestMetrics.ruleViolations.name,
+      dimensions: [("rule", rule), ("verdict", verdict)], factory: registry
+    ).increment()
+  }
+
+  /// Dead letters were tried again.
+  func redriven(_ report: RedriveReport) {
+    let outcomes = [("passed", report.passed), ("refused", report.refused)]
+    for (outcome, count) in outcomes where count > 0 {
+      Counter(
+        label: IngestMetrics.deadLettersRedriven.name, dimensions: [("outcome", outcome)],
+        factory: registry
+      ).increment(by: count)
+    }
+    logger.info(
+      "dead letters tried again, since devices were registered",
+      metadata: ["passed": "\(report.passed)", "refused again": "\(report.refused)"])
   }
 
   /// One line for all rejections of the last seconds: each of them is a dead letter anyway.

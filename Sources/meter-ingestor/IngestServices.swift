@@ -1,6 +1,6 @@
 // The services of a running ingestor, wired together: used by `run` and by the demo.
 
-import EnergyReadings
+import CheckRules
 import IngestPipeline
 import Logging
 import MQTTSession
@@ -16,11 +16,14 @@ struct IngestServices {
   let registry: MetricRegistry
   let readiness = Readiness(components: ["postgres", "mqtt"])
   let reporter: IngestReporter
+  /// What the rules remember of the meters.
+  let states: MeterStates
 
   init(settings: Settings, logger: Logger) {
     self.settings = settings
     self.logger = logger
     registry = MetricRegistry.ingestor(version: Program.version)
+    states = MeterStates(limit: settings.rememberedMeters)
     reporter = IngestReporter(
       registry: registry, readiness: readiness, workers: settings.workers, logger: logger)
   }
@@ -30,27 +33,29 @@ struct IngestServices {
   ///
   /// - Parameter onListening: told the status page's address.
   func all(onListening: @escaping @Sendable (BoundAddress) -> Void) -> [any Service] {
-    let holder = RegistryHolder()
+    let reference = ReferenceHolder(settings.plausibility)
+    let keeper = DeadLetterKeeper(
+      postgresURL: settings.postgresURL, enrichment: settings.worker.enrichment,
+      plausibility: settings.plausibility, retention: settings.retention,
+      onRedrive: reporter.redriven)
     var services: [any Service] = [
       StatusServer(
         host: settings.http.host, port: settings.http.port, registry: registry,
         readiness: readiness, version: Program.version, logger: logger, onListening: onListening),
       recorder,
-      RegistryWatcher(holder: holder, postgresURL: settings.postgresURL) { [registry] snapshot in
-        for kind in ["production", "consumption", "storage"].enumerated() {
-          guard let readingKind = ReadingKind(rawValue: UInt8(kind.offset)) else { continue }
-          Meter(
-            label: IngestMetrics.registryDevices.name, dimensions: [("kind", kind.element)],
-            factory: registry
-          ).set(snapshot.count(of: readingKind))
-        }
+      keeper,
+      MeterStateKeeper(states: states, postgresURL: settings.postgresURL) { [logger] count in
+        logger.info("meter states restored", metadata: ["meters": "\(count)"])
       },
+      ReferenceWatcher(
+        holder: reference, postgresURL: settings.postgresURL,
+        observer: ReferenceReporter(registry: registry, logger: logger, deadLetters: keeper)),
     ]
     for number in 0..<settings.workers {
       services.append(
         Worker(
-          number: number, settings: settings.worker(number: number), registry: holder,
-          observer: reporter))
+          number: number, settings: settings.worker(number: number), reference: reference,
+          states: states, observer: reporter))
     }
     return services
   }

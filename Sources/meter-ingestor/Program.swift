@@ -19,8 +19,9 @@ struct Program: AsyncParsableCommand {
     version: version,
     subcommands: [
       RunCommand.self, MigrateCommand.self, RegisterCommand.self, ReplayCommand.self,
-      SimulateCommand.self, CaptureCommand.self, ConfigCommand.self, DoctorCommand.self,
-      DemoCommand.self,
+      RulesCommand.self, ValidateCommand.self, SimulateCommand.self, CaptureCommand.self,
+      ConfigCommand.self, DoctorCommand.self,
+      DeadLettersCommand.self, DemoCommand.self,
     ])
 
   /// Exit codes: 0 done, 1 failed, 2 called wrongly or configured wrongly.

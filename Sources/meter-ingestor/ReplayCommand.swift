@@ -152,7 +152,7 @@ private struct DirectReplay {
     let connection = try PostgresConnection(
       url: settings.postgresURL, applicationName: "meter-ingestor replay")
     try SchemaCheck.check(connection)
-    let registry = try MeterRegistry.load(over: connection)
+    let reference = try ReferenceData.load(services.settings.plausibility, over: connection)
     let commits = CommitQueue(connection, spare: makeBatch(), observer: services.reporter)
     var batch = makeBatch()
     var progress = ProgressLine()
@@ -160,7 +160,7 @@ private struct DirectReplay {
     let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
     let broken = try capture.readAll { reader in
       reader.withMessage { topic, payload in
-        batch.add(topic: topic, payload: payload, receivedAt: .now, registry: registry)
+        batch.add(topic: topic, payload: payload, receivedAt: .now, by: reference)
       }
       if batch.count >= settings.batchSize {
         readings += batch.count
@@ -182,6 +182,6 @@ private struct DirectReplay {
   }
 
   private func makeBatch() -> Batch {
-    Batch(rules: settings.rules, enrichment: settings.enrichment)
+    Batch(enrichment: settings.enrichment, states: services.states)
   }
 }

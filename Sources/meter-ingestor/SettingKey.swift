@@ -19,7 +19,20 @@ enum SettingKey: String, CaseIterable {
   case ingestUnregistered = "ingest.unregistered"
   case ingestUnregisteredStorage = "ingest.unregistered-storage"
   case ingestTariff = "ingest.tariff"
-  case ingestFutureTolerance = "ingest.future-tolerance"
+  case rulesReject = "rules.reject"
+  case rulesFlag = "rules.flag"
+  case rulesOff = "rules.off"
+  case rulesFutureTolerance = "rules.future-tolerance"
+  case rulesTooOldAfter = "rules.too-old-after"
+  case rulesCapacityFactor = "rules.capacity-factor"
+  case rulesSpikeFactor = "rules.spike-factor"
+  case rulesStuckAfter = "rules.stuck-after"
+  case rulesBreakdownFactor = "rules.breakdown-factor"
+  case rulesBatteryTolerance = "rules.battery-tolerance"
+  case rulesMeters = "rules.meters"
+  case rulesFlagsKeep = "rules.flags-keep"
+  case deadLettersKeep = "dead-letters.keep"
+  case deadLettersLimit = "dead-letters.limit"
   case httpListen = "http.listen"
   case metricsInterval = "metrics.interval"
   case logLevel = "log.level"
@@ -32,51 +45,58 @@ enum SettingKey: String, CaseIterable {
   /// Whether the value may hold a password; then `<key>-file` names a file that holds the value.
   var isSecret: Bool { self == .postgresURL || self == .mqttURL }
 
-  var defaultValue: String {
-    switch self {
-    case .postgresURL: "postgresql://localhost:5432/gridtokenx"
-    case .mqttURL: "mqtt://localhost:1883"
-    case .mqttClientID: "meter-ingestor"
-    case .mqttTopics: "gridtokenx/v1/#,gridtokenx/ami/telemetry/+"
-    case .mqttVersion: "5"
-    case .mqttKeepAlive: "300s"
-    case .mqttSessionExpiry: "168h"
-    case .ingestWorkers: "1"
-    case .ingestBatchSize: "10000"
-    case .ingestLinger: "20ms"
-    case .ingestUnregistered: "accept"
-    case .ingestUnregisteredStorage: "reject"
-    case .ingestFutureTolerance: "24h"
-    case .httpListen: "127.0.0.1:8080"
-    case .metricsInterval: "10s"
-    case .logLevel: "info"
-    case .mqttShareGroup, .mqttCAFile, .mqttCertificateFile, .mqttKeyFile, .ingestTariff: ""
-    }
-  }
+  var defaultValue: String { SettingKey.entries[self]?.defaultValue ?? "" }
+  var help: String { SettingKey.entries[self]?.help ?? "" }
 
-  var help: String {
-    switch self {
-    case .postgresURL: "libpq URI of the database"
-    case .mqttURL: "mqtt://user:password@host:port, or mqtts:// for TLS"
-    case .mqttClientID: "stable name of this client; workers append -0, -1, …"
-    case .mqttShareGroup: "group of the shared subscription; the client id when workers > 1"
-    case .mqttTopics: "topic filters, separated by commas"
-    case .mqttVersion: "5, or 3 for brokers without MQTT 5"
-    case .mqttKeepAlive: "longer than the longest wait for a commit, 10s…65535s"
-    case .mqttSessionExpiry: "how long the broker keeps messages while the ingestor is away"
-    case .mqttCAFile: "PEM file of the authority to trust with mqtts; the system's when empty"
-    case .mqttCertificateFile: "PEM file of the client certificate"
-    case .mqttKeyFile: "PEM file of the client certificate's key"
-    case .ingestWorkers: "threads, each with a session and a connection, 1…64"
-    case .ingestBatchSize: "readings at which a batch is committed, 1…1000000"
-    case .ingestLinger: "how long a message waits for company when no more arrive, 0ms…60s"
-    case .ingestUnregistered: "producers and consumers that no registry knows: accept or reject"
-    case .ingestUnregisteredStorage: "batteries that no registry knows: accept or reject"
-    case .ingestTariff: "price per kWh of a storage operation that names none; empty: reject it"
-    case .ingestFutureTolerance: "how far a timestamp may lie ahead of this machine's clock"
-    case .httpListen: "host:port of the status page and /metrics; port 0 takes a free one"
-    case .metricsInterval: "how often metrics go to monitoring.system_metrics, 1s…1h"
-    case .logLevel: "trace, debug, info, notice, warning, error or critical"
-    }
-  }
+  private static let entries: [SettingKey: (defaultValue: String, help: String)] = [
+    .postgresURL: ("postgresql://localhost:5432/gridtokenx", "libpq URI of the database"),
+    .mqttURL: ("mqtt://localhost:1883", "mqtt://user:password@host:port, or mqtts:// for TLS"),
+    .mqttClientID: ("meter-ingestor", "stable name of this client; workers append -0, -1, …"),
+    .mqttShareGroup: ("", "group of the shared subscription; the client id when workers > 1"),
+    .mqttTopics: (
+      "gridtokenx/v1/#,gridtokenx/ami/telemetry/+",
+      "topic filters, separated by commas"
+    ),
+    .mqttVersion: ("5", "5, or 3 for brokers without MQTT 5"),
+    .mqttKeepAlive: ("300s", "longer than the longest wait for a commit, 10s…65535s"),
+    .mqttSessionExpiry: ("168h", "how long the broker keeps messages while the ingestor is away"),
+    .mqttCAFile: ("", "PEM file of the authority to trust with mqtts; the system's when empty"),
+    .mqttCertificateFile: ("", "PEM file of the client certificate"),
+    .mqttKeyFile: ("", "PEM file of the client certificate's key"),
+    .ingestWorkers: ("1", "threads, each with a session and a connection, 1…64"),
+    .ingestBatchSize: ("10000", "readings at which a batch is committed, 1…1000000"),
+    .ingestLinger: ("20ms", "how long a message waits for company when no more arrive, 0ms…60s"),
+    .ingestUnregistered: (
+      "accept",
+      "producers and consumers that no registry knows: accept or reject"
+    ),
+    .ingestUnregisteredStorage: ("reject", "batteries that no registry knows: accept or reject"),
+    .ingestTariff: ("", "price per kWh of a storage operation that names none; empty: reject it"),
+    .rulesReject: (
+      "",
+      "plausibility rules that turn a reading away, separated by commas, besides the defaults"
+    ),
+    .rulesFlag: ("", "plausibility rules that mark a reading and store it"),
+    .rulesOff: ("", "plausibility rules that are not looked at"),
+    .rulesFutureTolerance: ("24h", "how far a timestamp may lie ahead of this machine's clock"),
+    .rulesTooOldAfter: ("425d", "age from which a reading is too old when it arrives"),
+    .rulesCapacityFactor: ("1.2", "what rated capacity times interval is multiplied with, 1…10"),
+    .rulesSpikeFactor: ("5", "a spike is so many times the meter's recent peak, 2…1000"),
+    .rulesStuckAfter: ("24", "equal amounts in a row that are a stuck value, 2…1000000"),
+    .rulesBreakdownFactor: ("1.01", "what appliances may add up to, times the total, 1…10"),
+    .rulesBatteryTolerance: (
+      "0.1",
+      "how far an operation may go beyond a battery's book, times its capacity, 0…1"
+    ),
+    .rulesMeters: ("1000000", "meters whose past is remembered, some 100 bytes each"),
+    .rulesFlagsKeep: ("400d", "how long ingest.reading_flags are kept"),
+    .deadLettersKeep: ("90d", "how long dead letters are kept, open or not"),
+    .deadLettersLimit: ("1000000", "dead letters kept at most; settled ones go first"),
+    .httpListen: (
+      "127.0.0.1:8080",
+      "host:port of the status page and /metrics; port 0 takes a free one"
+    ),
+    .metricsInterval: ("10s", "how often metrics go to monitoring.system_metrics, 1s…1h"),
+    .logLevel: ("info", "trace, debug, info, notice, warning, error or critical"),
+  ]
 }

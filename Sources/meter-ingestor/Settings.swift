@@ -66,6 +66,10 @@ struct Settings {
   var http: (host: String, port: Int)
   var metricsInterval: Duration
   var logLevel: Logger.Level
+  var plausibility: PlausibilitySettings
+  /// Meters whose past the rules remember.
+  var rememberedMeters: Int
+  var retention = DeadLetterRetention()
 
   var postgresURL: String { worker.postgresURL }
   var mqtt: MQTTSettings { worker.mqtt }
@@ -110,11 +114,13 @@ struct Settings {
     worker.linger = try values.duration(.ingestLinger, in: .zero...(.seconds(60)))
     let group = values[.mqttShareGroup]
     worker.shareGroup = !group.isEmpty ? group : workers > 1 ? values[.mqttClientID] : nil
-    worker.rules = RuleSet(
-      futureToleranceSeconds: try values.duration(
-        .ingestFutureTolerance, in: .zero...(.seconds(3_155_760_000))
-      ).components.seconds)
     worker.enrichment = try Settings.enrichment(values)
+    plausibility = try values.plausibility(hearsEverything: worker.shareGroup == nil)
+    rememberedMeters = try values.integer(.rulesMeters, in: 64...100_000_000)
+    let ever = Duration.zero...(.seconds(3_155_760_000))
+    retention.age = try values.duration(.deadLettersKeep, in: ever)
+    retention.count = try values.integer(.deadLettersLimit, in: 0...1_000_000_000)
+    retention.flagAge = try values.duration(.rulesFlagsKeep, in: ever)
   }
 
   private static func mqtt(_ values: SettingTexts) throws -> MQTTSettings {

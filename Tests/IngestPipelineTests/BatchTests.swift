@@ -45,11 +45,11 @@ import Testing
   private func store(
     _ topic: String, _ fields: String, _ settings: EnrichmentSettings = .init()
   ) throws -> (ledger: BatchLedger, reasons: [String]) {
-    let batch = Batch(rules: RuleSet(), enrichment: settings)
+    let batch = Batch(enrichment: settings)
     let payload = #"{"timestamp":"2026-06-10T07:00:00Z","energy_amount":1.5\#(fields)}"#
     batch.add(
       topic: "gridtokenx/v1/\(topic)".utf8.span, payload: payload.utf8.span, receivedAt: .now,
-      registry: try MeterRegistry.load(over: connection))
+      by: try ReferenceData.load(.init(), over: connection))
     let ledger = try batch.commit(to: BatchStore(connection))
     let rows = try connection.query(
       "SELECT concat_ws(' ', reason, json_path) FROM ingest.dead_letters ORDER BY received_at")
@@ -115,7 +115,7 @@ import Testing
   }
 
   @Test func aProsumersMessageIsTwoReadings() throws {
-    let batch = Batch(rules: RuleSet(), enrichment: EnrichmentSettings())
+    let batch = Batch(enrichment: EnrichmentSettings())
     let connection = connection
     try RegistryWriter(connection).upsert(
       RegistryFile(
@@ -129,7 +129,7 @@ import Testing
       #"{"timestamp":"2026-06-10T07:00:00","energy_generated":0.64868,"energy_consumed":0.11962}"#
     batch.add(
       topic: "gridtokenx/ami/telemetry/prosumer".utf8.span, payload: payload.utf8.span,
-      receivedAt: .now, registry: try MeterRegistry.load(over: connection))
+      receivedAt: .now, by: try ReferenceData.load(.init(), over: connection))
     let ledger = try batch.commit(to: BatchStore(connection))
     #expect(ledger.stored[0] == 1 && ledger.stored[1] == 1)
     #expect(
@@ -143,11 +143,11 @@ import Testing
 
   /// Of a payload that is too long the beginning is kept, and its true length.
   @Test func anOversizedPayloadIsCut() throws {
-    let batch = Batch(rules: RuleSet(), enrichment: EnrichmentSettings())
+    let batch = Batch(enrichment: EnrichmentSettings())
     let payload = [UInt8](repeating: UInt8(ascii: "x"), count: 3 << 20)
     batch.add(
       topic: "gridtokenx/v1/G/consumption/c".utf8.span, payload: payload.span, receivedAt: .now,
-      registry: .empty)
+      by: .empty)
     #expect(batch.byteCount < 2 << 20)
     _ = try batch.commit(to: BatchStore(connection))
     #expect(
@@ -156,13 +156,13 @@ import Testing
   }
 
   @Test func aBatchIsReusable() throws {
-    let batch = Batch(rules: RuleSet(), enrichment: EnrichmentSettings())
+    let batch = Batch(enrichment: EnrichmentSettings())
     for second in 0..<3 {
       let payload =
         #"{"timestamp":\#(1_781_049_600 + second),"energy_amount":0.1,"consumer_type":"municipal"}"#
       batch.add(
         topic: "gridtokenx/v1/G/consumption/c".utf8.span, payload: payload.utf8.span,
-        receivedAt: .now, registry: .empty)
+        receivedAt: .now, by: .empty)
       #expect(batch.count == 1 && !batch.isEmpty)
       #expect(try batch.commit(to: BatchStore(connection)).stored[1] == 1)
       batch.removeAll()

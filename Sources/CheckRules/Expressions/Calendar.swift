@@ -1,0 +1,170 @@
+// Points in time and intervals, added as PostgreSQL adds them, in a time zone of a fixed offset.
+
+import EnergyReadings
+
+extension SQLInterval {
+  static let day: Int64 = 86_400_000_000
+
+  /// Reads what IntervalStyle `iso_8601` prints, such as `P1Y2M3DT4H5M6.7S`; each number may have a
+  /// sign of its own.
+  ///
+  /// - Returns: nil where the text is none.
+  init?(iso8601 text: String) {
+    var rest = Substring(text)
+    guard rest.first == "P", text.count > 1 else { return nil }
+    rest.removeFirst()
+    self.init()
+    var isTime = false
+    while let first = rest.first {
+      if first == "T", !isTime {
+        isTime = true
+        rest.removeFirst()
+        if rest.isEmpty { return nil }
+        continue
+      }
+      let number = rest.prefix { "+-.0123456789".contains($0) }
+      guard let unit = rest.dropFirst(number.count).first,
+        let micros = SQLInterval.millionths(number), add(micros, unit: unit, isTime: isTime)
+      else { return nil }
+      rest = rest.dropFirst(number.count + 1)
+    }
+  }
+
+  private static func millionths(_ number: Substring) -> Int64? {
+    let bytes = Array(number.utf8)
+    return try? ExactDecimal.parse(bytes.span, integerDigits: 12, scale: 6)
+  }
+
+  /// Adds `micros` millionths of a unit; whole ones, but for seconds.
+  private mutating func add(_ micros: Int64, unit: Character, isTime: Bool) -> Bool {
+    if unit == "S", isTime {
+      return SQLInterval.add(micros, to: &microseconds)
+    }
+    guard micros % 1_000_000 == 0, let count = Int32(exactly: micros / 1_000_000) else {
+      return false
+    }
+    switch (unit, isTime) {
+    case ("Y", false):
+      let (product, overflows) = count.multipliedReportingOverflow(by: 12)
+      return !overflows && SQLInterval.add(product, to: &months)
+    case ("M", false): return SQLInterval.add(count, to: &months)
+    case ("D", false): return SQLInterval.add(count, to: &days)
+    case ("H", true): return SQLInterval.add(Int64(count) * 3_600_000_000, to: &microseconds)
+    case ("M", true): return SQLInterval.add(Int64(count) * 60_000_000, to: &microseconds)
+    default: return false
+    }
+  }
+
+  private static func add<Part: FixedWidthInteger>(_ value: Part, to part: inout Part) -> Bool {
+    let (sum, overflows) = part.addingReportingOverflow(value)
+    part = sum
+    return !overflows
+  }
+
+  func negated() throws(Undecided) -> SQLInterval {
+    guard months != .min, days != .min, microseconds != .min else { throw Undecided() }
+    return SQLInterval(months: -months, days: -days, microseconds: -microseconds)
+  }
+
+  func adding(_ other: SQLInterval) throws(Undecided) -> SQLInterval {
+    var sum = self
+    guard SQLInterval.add(other.months, to: &sum.months),
+      SQLInterval.add(other.days, to: &sum.days),
+      SQLInterval.add(other.microseconds, to: &sum.microseconds)
+    else { throw Undecided() }
+    return sum
+  }
+}
+
+/// Arithmetic on µs since 1970.
+enum TimeArithmetic {
+  /// Years 1 to 9999: further away, PostgreSQL has other limits and infinities.
+  private static let range = -62_135_596_800_000_000...253_402_300_799_999_999 as ClosedRange<Int64>
+
+  private static func checked(_ time: Int128) throws(Undecided) -> Int64 {
+    guard let time = Int64(exactly: time), range.contains(time) else { throw Undecided() }
+    return time
+  }
+
+  /// `time` and an interval: months first, to the last day of the month at most, then days, both on
+  /// the clock `offset` seconds east of UTC, then the rest (`timestamptz_pl_interval` of
+  /// src/backend/utils/adt/timestamp.c). Before 1970 the clocks of most zones were others.
+  static func add(
+    _ interval: SQLInterval, to time: Int64, offset: Int64
+  ) throws(Undecided) -> Int64 {
+    let day = Int128(SQLInterval.day)
+    var result = try checked(Int128(time))
+    let isLocal = interval.months != 0 || interval.days != 0
+    if isLocal, time < 0 { throw Undecided() }
+    if interval.months != 0 {
+      let days = (result + offset * 1_000_000).flooredDivision(by: SQLInterval.day)
+      let moved = CalendarDate(daysSinceEpoch: Int(days)).adding(months: Int(interval.months))
+      result = try checked(Int128(result) + Int128(Int64(moved.daysSinceEpoch) - days) * day)
+    }
+    // In a zone of a fixed offset, a day is 24 hours.
+    result = try checked(Int128(result) + Int128(interval.days) * day)
+    if isLocal, result < 0 { throw Undecided() }
+    return try checked(Int128(result) + Int128(interval.microseconds))
+  }
+
+  /// Days and time between two points, as `timestamptz - timestamptz` gives them.
+  static func elapsed(from start: Int64, to end: Int64) throws(Undecided) -> SQLInterval {
+    let difference = try checked(Int128(end)) - checked(Int128(start))
+    return SQLInterval(
+      days: Int32(difference / SQLInterval.day), microseconds: difference % SQLInterval.day)
+  }
+}
+
+extension Int64 {
+  fileprivate func flooredDivision(by divisor: Int64) -> Int64 {
+    let quotient = self / divisor
+    return self % divisor < 0 ? quotient - 1 : quotient
+  }
+}
+
+/// A date of the proleptic Gregorian calendar (H. Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms": days_from_civil and civil_from_days).
+private struct CalendarDate {
+  var year: Int
+  /// 1…12.
+  var month: Int
+  var day: Int
+
+  init(daysSinceEpoch days: Int) {
+    let shifted = days + 719_468
+    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let marchMonth = (5 * dayOfYear + 2) / 153
+    month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
+    year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    day = dayOfYear - (153 * marchMonth + 2) / 5 + 1
+  }
+
+  var daysSinceEpoch: Int {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
+  /// The same day some months on, or the last of that month where it has no such day.
+  func adding(months: Int) -> CalendarDate {
+    var moved = self
+    let total = year * 12 + month - 1 + months
+    moved.year = total >= 0 ? total / 12 : (total - 11) / 12
+    moved.month = total - moved.year * 12 + 1
+    moved.day = min(day, CalendarDate.length(month: moved.month, year: moved.year))
+    return moved
+  }
+
+  private static func length(month: Int, year: Int) -> Int {
+    switch month {
+    case 4, 6, 9, 11: 30
+    case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+    default: 31
+    }
+  }
+}

@@ -1,0 +1,227 @@
+// What the rules remember of each meter, shared by all workers of the process and bounded.
+
+import EnergyReadings
+import Synchronization
+
+/// The memory of one meter.
+public struct MeterState: Sendable, Equatable {
+  /// End of its newest interval.
+  public var lastAt: Timestamp
+  /// Energy of that interval, micro-kWh.
+  public var lastEnergy: Int64
+  /// How often that amount came in a row, 1 or more.
+  public var repeats: Int32
+  /// Non-zero readings seen, at most 2^31 - 1.
+  public var readings: Int32
+  /// The recent peak of an interval's energy, micro-kWh: the largest amount, which fades by 1/256
+  /// with each reading that stays below it.
+  public var peak: Int64
+  /// The device's own counter, -1 where it gives none.
+  public var lastSequence: Int64
+  /// Intervals found missing that no stored reading tells of yet: a zero reading cannot be marked.
+  var missing: Int64 = 0
+
+  public init(
+    lastAt: Timestamp, lastEnergy: Int64 = 0, repeats: Int32 = 0, readings: Int32 = 0,
+    peak: Int64 = 0, lastSequence: Int64 = -1
+  ) {
+    self.lastAt = lastAt
+    self.lastEnergy = lastEnergy
+    self.repeats = repeats
+    self.readings = readings
+    self.peak = peak
+    self.lastSequence = lastSequence
+  }
+
+  /// Intervals between the last reading and a newer one: by the device's counter, else by the length
+  /// of its interval. A counter that went back began anew.
+  func intervalsMissing(before reading: Reading) -> Int64 {
+    if let sequence = reading.sequence, lastSequence >= 0 {
+      return max(0, sequence - lastSequence - 1)
+    }
+    guard let seconds = reading.intervalSeconds, seconds > 0 else { return 0 }
+    let interval = Int64(seconds) * 1_000_000
+    let elapsed = reading.timestamp.microseconds - lastAt.microseconds
+    return max(0, (elapsed + interval / 2) / interval - 1)
+  }
+
+  /// Takes in a reading that is newer than the last.
+  mutating func remember(_ reading: Reading, spikeFactor: Int64) {
+    let energy = reading.energy.microKWh
+    repeats = energy != 0 && energy == lastEnergy && readings > 0 ? repeats &+ 1 : 1
+    if energy > 0 {
+      // A spike raises the peak by its factor at most: one wild value must not hide the next.
+      let bounded = readings == 0 ? energy : min(energy, max(peak, 1) &* spikeFactor)
+      peak = max(bounded, peak - peak >> 8)
+      if readings < .max { readings += 1 }
+    }
+    lastEnergy = energy
+    lastAt = reading.timestamp
+    lastSequence = reading.sequence ?? -1
+  }
+}
+
+/// The states of the meters. 64 shards with a lock each: workers rarely meet.
+public final class MeterStates: Sendable {
+  private let shards: [Shard]
+  /// Differs from process to process, so that nobody can choose ids that collide.
+  private let seed = UInt64.random(in: .min ... .max)
+
+  /// - Parameter limit: meters remembered; beyond it those heard longest ago are forgotten. Default
+  ///   1,000,000, some 100 bytes each.
+  public init(limit: Int = 1_000_000) {
+    shards = (0..<64).map { _ in Shard(limit: max(2, limit / 64)) }
+  }
+
+  /// Calls `body` with the state of a meter, nil where it was never heard, and keeps what it leaves
+  /// there.
+  func update(
+    kind: ReadingKind, device: Span<UInt8>, _ body: (inout MeterState?) -> Void
+  ) {
+    let hash = hash(kind, device)
+    shards[Int(truncatingIfNeeded: hash & 63)].table.withLock { table in
+      table.update(kind, device, hash >> 6, body)
+    }
+  }
+
+  /// Meters remembered.
+  public var count: Int { shards.reduce(0) { $0 + $1.table.withLock { $0.count } } }
+
+  /// FNV-1a over the device's bytes, begun from the seed and the kind.
+  private func hash(_ kind: ReadingKind, _ device: Span<UInt8>) -> UInt64 {
+    var hash = (seed ^ UInt64(kind.rawValue)) &* 0x100_0000_01b3
+    for index in device.indices { hash = (hash ^ UInt64(device[index])) &* 0x100_0000_01b3 }
+    return hash ^ hash >> 32
+  }
+
+  /// Takes back a state of an earlier run; one that is known already, and therefore newer, stays.
+  public func restore(kind: ReadingKind, device: String, _ state: MeterState) {
+    update(kind: kind, device: device.utf8.span) { known in if known == nil { known = state } }
+  }
+
+  /// A state with the meter it is of.
+  public struct Known: Sendable {
+    public var kind: ReadingKind
+    public var device: String
+    public var state: MeterState
+  }
+
+  /// The states that changed since the last call.
+  public func takeChanged() -> [Known] {
+    shards.flatMap { $0.table.withLock { $0.takeChanged() } }
+  }
+}
+
+private final class Shard: Sendable {
+  let table: Mutex<MeterStateTable>
+
+  init(limit: Int) { table = Mutex(MeterStateTable(limit: limit)) }
+}
+
+/// An open-addressing hash table with linear probing. Entries stand in order of first sight.
+private struct MeterStateTable {
+  private struct Entry {
+    var kind: ReadingKind
+    var hasChanged: Bool
+    var id: ByteSlice
+    var hash: UInt64
+    var state: MeterState
+    /// The table's clock when the meter was last heard.
+    var heardAt: UInt64
+  }
+
+  private var slots = [Int32](repeating: -1, count: 16)
+  private var entries: [Entry] = []
+  private var ids = ByteArena()
+  private let limit: Int
+  private var clock: UInt64 = 0
+
+  init(limit: Int) { self.limit = limit }
+
+  var count: Int { entries.count }
+
+  mutating func update(
+    _ kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64,
+    _ body: (inout MeterState?) -> Void
+  ) {
+    clock &+= 1
+    let slot = slot(of: kind, device, hash)
+    var state: MeterState?
+    if slots[slot] >= 0 { state = entries[Int(slots[slot])].state }
+    let before = state
+    body(&state)
+    guard let state, state != before else { return }
+    if slots[slot] >= 0 {
+      let index = Int(slots[slot])
+      entries[index].state = state
+      entries[index].hasChanged = true
+      entries[index].heardAt = clock
+    } else {
+      insert(kind, device, hash, state)
+    }
+  }
+
+  mutating func takeChanged() -> [MeterStates.Known] {
+    var changed: [MeterStates.Known] = []
+    for index in entries.indices where entries[index].hasChanged {
+      entries[index].hasChanged = false
+      let entry = entries[index]
+      changed.append(.init(kind: entry.kind, device: ids.string(entry.id), state: entry.state))
+    }
+    return changed
+  }
+
+  /// The slot that holds the meter, or the free one where it would go.
+  private func slot(of kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64) -> Int {
+    var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+    while slots[slot] >= 0 {
+      let index = Int(slots[slot])
+      if entries[index].hash == hash, entries[index].kind == kind,
+        ids[entries[index].id].elementsEqual(device)
+      {
+        break
+      }
+      slot = (slot + 1) & (slots.count - 1)
+    }
+    return slot
+  }
+
+  private mutating func insert(
+    _ kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64, _ state: MeterState
+  ) {
+    if entries.count >= limit { forgetTheSilent() }
+    entries.append(
+      Entry(
+        kind: kind, hasChanged: true, id: ids.append(device), hash: hash, state: state,
+        heardAt: clock))
+    if entries.count * 2 > slots.count {
+      rehash(slots.count * 2)
+    } else {
+      place(entries.count - 1)
+    }
+  }
+
+  private mutating func place(_ index: Int) {
+    var slot = Int(truncatingIfNeeded: entries[index].hash) & (slots.count - 1)
+    while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
+    slots[slot] = Int32(index)
+  }
+
+  private mutating func rehash(_ count: Int) {
+    slots = [Int32](repeating: -1, count: count)
+    for index in entries.indices { place(index) }
+  }
+
+  /// Drops the quarter of the meters that were silent longest, and the texts of their ids.
+  private mutating func forgetTheSilent() {
+    let heard = entries.map(\.heardAt).sorted()
+    let oldest = heard[heard.count / 4]
+    var kept = ByteArena()
+    entries.removeAll { $0.heardAt <= oldest }
+    for index in entries.indices {
+      entries[index].id = kept.append(entries[index].id, from: ids)
+    }
+    ids = kept
+    rehash(slots.count)
+  }
+}

@@ -1,0 +1,210 @@
+// Judges one reading by the plausibility rules: its time, what the registry says of its device, and
+// what the meter showed before.
+
+import EnergyReadings
+
+/// What the registry knows of a device, as far as rules ask.
+public struct DeviceFacts: Sendable {
+  /// Rated power of a producer or agreed demand of a consumer, micro-kW; 0 where unknown.
+  public var ratedPower: Int64 = 0
+  /// What a battery holds at most, micro-kWh; 0 where unknown.
+  public var capacity: Int64 = 0
+  /// A producer's energy sources, one a line, in the registry's arena.
+  public var sources: ByteSlice = .absent
+  /// Readings from this time on come from a device that is out of use; nil while it is in use.
+  public var inactiveSince: Timestamp?
+
+  public init() {}
+}
+
+/// A rule that a stored reading breaks.
+public struct ReadingFlag: Sendable {
+  public var rule: PlausibilityRule
+  /// One sentence for people.
+  public var detail: String
+
+  public init(rule: PlausibilityRule, detail: String) {
+    self.rule = rule
+    self.detail = detail
+  }
+}
+
+/// The rules at work on one reading; what it breaks and is to be flagged gathers in `flags`.
+struct PlausibilityCheck {
+  let settings: PlausibilitySettings
+  var flags: [ReadingFlag] = []
+
+  init(_ settings: PlausibilitySettings) { self.settings = settings }
+
+  /// Rejects or flags, as the rule's severity says.
+  private mutating func broken(
+    _ rule: PlausibilityRule, path: String, _ detail: @autoclosure () -> String
+  ) throws(Rejection) {
+    switch settings[rule] {
+    case .off: return
+    case .flag: flags.append(ReadingFlag(rule: rule, detail: detail()))
+    case .reject:
+      throw Rejection(.implausible, path: path, detail: detail(), rule: "\(rule.name)")
+    }
+  }
+
+  // MARK: Time
+
+  mutating func checkTime(of reading: Reading, receivedAt: Timestamp) throws(Rejection) {
+    let time = reading.timestamp.microseconds
+    if time < PlausibilitySettings.firstPlausible
+      || PlausibilitySettings.sentinel2070.contains(time)
+    {
+      try broken(
+        .sentinelDate, path: "$.timestamp", "\(reading.timestamp): a clock that was never set")
+    }
+    let age = receivedAt.microseconds - time
+    let tolerance = settings.futureTolerance
+    if -age > tolerance {
+      try broken(
+        .futureTimestamp, path: "$.timestamp",
+        "\(reading.timestamp) is more than \(tolerance / 3_600_000_000) h ahead of "
+          + "the ingestor's clock \(receivedAt)")
+    }
+    if age > settings.tooOldAfter {
+      try broken(
+        .tooOld, path: "$.timestamp",
+        "\(reading.timestamp) is \(age / 86_400_000_000) days before its arrival")
+    }
+  }
+
+  // MARK: The registry
+
+  mutating func check(
+    _ reading: Reading, by facts: DeviceFacts?, _ registry: borrowing ByteArena,
+    in arena: borrowing ByteArena
+  ) throws(Rejection) {
+    if reading.energy < .zero {
+      try broken(.negativeEnergy, path: "$.energy_amount", "\(reading.energy) kWh")
+    }
+    if reading.applianceBreakdown.isPresent {
+      try checkBreakdown(of: reading, in: arena)
+    }
+    guard let facts else { return }
+    if let since = facts.inactiveSince, reading.timestamp >= since {
+      try broken(.inactiveDevice, path: "", "\(arena.string(reading.device)) is out of use")
+    }
+    if reading.kind == .production, facts.sources.count > 0,
+      !registry[facts.sources].hasLine(arena[reading.energySource])
+    {
+      try broken(
+        .unknownSource, path: "$.energy_source",
+        "\(arena.string(reading.energySource)); registered: "
+          + registry.string(facts.sources).replacing("\n", with: ", "))
+    }
+    try checkCapacity(of: reading, facts)
+  }
+
+  private mutating func checkBreakdown(
+    of reading: Reading, in arena: borrowing ByteArena
+  ) throws(Rejection) {
+    let sum = arena[reading.applianceBreakdown].sumOfMembers
+    if Int128(sum) * 100 > Int128(reading.energy.microKWh) * Int128(settings.breakdownPercent) {
+      try broken(
+        .breakdownExceedsTotal, path: "$.appliance_breakdown",
+        "the appliances' \(EnergyAmount(microKWh: sum)) kWh exceed the total of \(reading.energy)")
+    }
+  }
+
+  /// Energy against rated power × interval; a battery's against what it holds.
+  private mutating func checkCapacity(
+    of reading: Reading, _ facts: DeviceFacts
+  ) throws(Rejection) {
+    let energy = Int128(reading.energy.microKWh)
+    var rated = Int128(facts.capacity)
+    if reading.kind != .storage {
+      guard let seconds = reading.intervalSeconds else { return }
+      rated = Int128(facts.ratedPower) * Int128(seconds) / 3_600
+    }
+    if rated <= 0 || energy <= rated { return }
+    let allowed = "\(EnergyAmount(microKWh: Int64(clamping: rated))) kWh"
+    // An agreed demand is a contract, not a limit of nature: consumers are flagged only.
+    if energy >= rated * Int128(PlausibilitySettings.farAboveFactor), reading.kind != .consumption {
+      try broken(
+        .farAboveCapacity, path: "$.energy_amount",
+        "\(reading.energy) kWh, where the rated capacity allows \(allowed)")
+    } else if energy * 100 > rated * Int128(settings.capacityPercent), reading.kind != .storage {
+      try broken(
+        .aboveCapacity, path: "$.energy_amount",
+        "\(reading.energy) kWh, where the rated capacity allows \(allowed)")
+    }
+  }
+
+  // MARK: The meter's past
+
+  /// What a reading looks like beside its meter's past.
+  private struct Finding {
+    var peak: Int64 = 0
+    var repeats: Int32 = 0
+    var missing: Int64 = 0
+  }
+
+  /// Judges by what the meter showed before, and remembers the reading. A late or repeated one is
+  /// not compared: what it would be compared with came after it.
+  mutating func checkPast(
+    of reading: Reading, in arena: borrowing ByteArena, _ states: MeterStates
+  ) throws(Rejection) {
+    let factor = settings.spikeFactor
+    let stuckAfter = settings.stuckAfter
+    var finding = Finding()
+    states.update(kind: reading.kind, device: arena[reading.device]) { state in
+      guard var known = state else {
+        state = MeterState(lastAt: reading.timestamp)
+        state?.remember(reading, spikeFactor: factor)
+        return
+      }
+      guard reading.timestamp > known.lastAt else { return }
+      known.missing += known.intervalsMissing(before: reading)
+      if known.readings >= PlausibilitySettings.readingsBeforeSpike,
+        reading.energy.microKWh > known.peak &* factor
+      {
+        finding.peak = known.peak
+      }
+      known.remember(reading, spikeFactor: factor)
+      if known.repeats >= stuckAfter { finding.repeats = known.repeats }
+      if reading.energy != .zero {
+        finding.missing = known.missing
+        known.missing = 0
+      }
+      state = known
+    }
+    try report(finding, of: reading)
+  }
+
+  private mutating func report(_ finding: Finding, of reading: Reading) throws(Rejection) {
+    if reading.energy == .zero { return }
+    if finding.peak > 0, reading.kind != .storage {
+      try broken(
+        .spike, path: "$.energy_amount",
+        "\(reading.energy) kWh, where the meter's recent peak is "
+          + "\(EnergyAmount(microKWh: finding.peak))")
+    }
+    if finding.repeats > 0 {
+      try broken(
+        .stuckValue, path: "$.energy_amount",
+        "\(reading.energy) kWh for the \(finding.repeats)th time in a row")
+    }
+    if finding.missing > 0 {
+      try broken(.gap, path: "$.timestamp", "\(finding.missing) intervals before it are missing")
+    }
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// Whether one of the lines is `line`.
+  fileprivate func hasLine(_ line: Span<UInt8>) -> Bool {
+    var start = 0
+    while start <= count {
+      var end = start
+      while end < count, self[end] != UInt8(ascii: "\n") { end += 1 }
+      if extracting(start..<end).elementsEqual(line) { return true }
+      start = end + 1
+    }
+    return false
+  }
+}

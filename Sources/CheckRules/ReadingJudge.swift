@@ -1,0 +1,107 @@
+// Judges readings: first their time, then the table's CHECKs, then whether they are plausible.
+
+import EnergyReadings
+
+/// One thread's judge; reuses its memory from reading to reading.
+public final class ReadingJudge {
+  private let states: MeterStates
+  private let evaluator = CheckEvaluator()
+  @exclusivity(unchecked) private var row: [SQLValue] = []
+
+  /// - Parameter states: what the rules remember of each meter; shared with other judges.
+  public init(states: MeterStates) { self.states = states }
+
+  /// Judges an enriched reading and lowers its quality score for each flag.
+  ///
+  /// - Parameters:
+  ///   - facts: what the registry says of the device, nil where it is not registered; its texts
+  ///     stand in `registry`.
+  /// - Returns: the rules that the reading breaks and is stored with nevertheless.
+  /// - Throws: the first reason to turn it away.
+  public func judge(
+    _ reading: inout Reading, by rules: RuleSet, facts: DeviceFacts?,
+    registry: borrowing ByteArena, in arena: inout ByteArena, receivedAt: Timestamp
+  ) throws(Rejection) -> [ReadingFlag] {
+    var check = PlausibilityCheck(rules.plausibility)
+    try check.checkTime(of: reading, receivedAt: receivedAt)
+    try checkConstraints(of: reading, rules, in: &arena, receivedAt)
+    try check.check(reading, by: facts, registry, in: arena)
+    try check.checkPast(of: reading, in: arena, states)
+    if !check.flags.isEmpty, reading.kind == .production {
+      // Half the trust for each doubt; the constraints see the score that will be stored.
+      reading.qualityScore >>= Int32(check.flags.count)
+      try checkConstraints(of: reading, rules, in: &arena, receivedAt)
+    }
+    return check.flags
+  }
+
+  /// A reading of zero: heard, and nothing to store.
+  public func heard(_ reading: Reading, by rules: RuleSet, in arena: borrowing ByteArena) {
+    var check = PlausibilityCheck(rules.plausibility)
+    // Nothing is reported of a zero reading.
+    try? check.checkPast(of: reading, in: arena, states)
+  }
+
+  private func checkConstraints(
+    of reading: Reading, _ rules: RuleSet, in arena: inout ByteArena, _ receivedAt: Timestamp
+  ) throws(Rejection) {
+    let kind = Int(reading.kind.rawValue)
+    guard kind < rules.tables.count, !rules.tables[kind].enforced.isEmpty else { return }
+    let table = rules.tables[kind]
+    while row.count < table.columns.count { row.append(.null) }
+    for (column, field) in table.fields { row[column] = field.value(of: reading, in: &arena) }
+    let now = receivedAt.microseconds + rules.clockOffset
+    for constraint in table.enforced where isViolated(constraint, in: arena, now) {
+      throw violation(of: constraint, table, reading, in: &arena)
+    }
+  }
+
+  /// Whether the row surely breaks the constraint. An undecided one is PostgreSQL's to judge, and so
+  /// is one whose verdict hangs on the moment.
+  private func isViolated(
+    _ constraint: borrowing CheckConstraint, in arena: borrowing ByteArena, _ now: Int64
+  ) -> Bool {
+    func isViolated(at time: Int64) -> Bool {
+      evaluator.verdict(
+        of: constraint, row: row, texts: arena, now: Timestamp(microseconds: time)) == .violated
+    }
+    guard isViolated(at: now) else { return false }
+    if !constraint.usesClock { return true }
+    return isViolated(at: now - RuleSet.clockMargin) && isViolated(at: now + RuleSet.clockMargin)
+  }
+
+  private func violation(
+    of constraint: CheckConstraint, _ table: TableChecks, _ reading: Reading,
+    in arena: inout ByteArena
+  ) -> Rejection {
+    let fields = table.fields.filter { constraint.columns.contains($0.column) }
+    let values = fields.map { column, field in
+      "\(table.columns[column].name) = "
+        + field.value(of: reading, in: &arena).description(in: arena)
+    }
+    return Rejection(
+      .checkViolation, path: fields.first?.field.path ?? "",
+      detail: "\(values.joined(separator: ", ")) breaks CHECK \(constraint.expression)",
+      constraint: constraint.name)
+  }
+}
+
+extension SQLValue {
+  /// For people; long texts are cut.
+  fileprivate func description(in arena: borrowing ByteArena) -> String {
+    func text(_ slice: ByteSlice) -> String {
+      let whole = arena.string(slice)
+      return whole.count <= 80 ? whole : whole.prefix(80) + "…"
+    }
+    switch self {
+    case .null: return "null"
+    case .boolean(let value): return value ? "true" : "false"
+    case .number(let number):
+      return FixedPoint.text(Int64(clamping: number.mantissa), scale: Int(number.scale))
+    case .text(let value): return "'\(text(value.slice))'"
+    case .json(let value): return text(value.slice)
+    case .timestamp(let time): return Timestamp(microseconds: time).description
+    default: return "…"
+    }
+  }
+}
