@@ -145,8 +145,8 @@ let package = Package(
     .testTarget(
       name: "CheckRulesTests",
       dependencies: [
-        "CheckRules", "EnergyReadings", "PostgresStore", "PrivateServices", "SeededRandom",
-        "TestServices",
+        "CheckRules", "EnergyReadings", "IngestPipeline", "PostgresStore", "PrivateServices",
+        "SeededRandom", "TestServices",
       ],
       swiftSettings: strict),
     .testTarget(

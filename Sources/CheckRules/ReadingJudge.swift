@@ -50,24 +50,34 @@ public final class ReadingJudge {
     let table = rules.tables[kind]
     while row.count < table.columns.count { row.append(.null) }
     for (column, field) in table.fields { row[column] = field.value(of: reading, in: &arena) }
-    let now = receivedAt.microseconds + rules.clockOffset
-    for constraint in table.enforced where isViolated(constraint, in: arena, now) {
-      throw violation(of: constraint, table, reading, in: &arena)
+    let now = Timestamp(microseconds: receivedAt.microseconds + rules.clockOffset)
+    let constraints = table.enforced
+    let enforced = constraints.span
+    let values = row
+    // By index: an element that is bound to a name is copied, and its arrays are counted.
+    for index in enforced.indices
+    where evaluator.verdict(of: enforced[index], row: values, texts: arena, now: now)
+      == .violated
+    {
+      if enforced[index].usesClock, !isViolatedAround(now, constraints[index], in: arena) {
+        continue
+      }
+      throw violation(of: constraints[index], table, reading, in: &arena)
     }
   }
 
-  /// Whether the row surely breaks the constraint. An undecided one is PostgreSQL's to judge, and so
-  /// is one whose verdict hangs on the moment.
-  private func isViolated(
-    _ constraint: borrowing CheckConstraint, in arena: borrowing ByteArena, _ now: Int64
+  /// Whether the verdict does not hang on the moment: the clocks differ a little, and the batch
+  /// takes its time. Where it does, PostgreSQL is to judge.
+  private func isViolatedAround(
+    _ now: Timestamp, _ constraint: CheckConstraint, in arena: borrowing ByteArena
   ) -> Bool {
-    func isViolated(at time: Int64) -> Bool {
-      evaluator.verdict(
-        of: constraint, row: row, texts: arena, now: Timestamp(microseconds: time)) == .violated
+    for margin in [-RuleSet.clockMargin, RuleSet.clockMargin] {
+      let time = Timestamp(microseconds: now.microseconds + margin)
+      if evaluator.verdict(of: constraint, row: row, texts: arena, now: time) != .violated {
+        return false
+      }
     }
-    guard isViolated(at: now) else { return false }
-    if !constraint.usesClock { return true }
-    return isViolated(at: now - RuleSet.clockMargin) && isViolated(at: now + RuleSet.clockMargin)
+    return true
   }
 
   private func violation(

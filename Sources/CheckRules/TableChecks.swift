@@ -31,7 +31,7 @@ public struct DeferredCheck: Sendable, Equatable {
 }
 
 /// The constraints of one target table, compiled.
-public struct TableChecks: Sendable {
+public final class TableChecks: Sendable {
   public let kind: ReadingKind
   public let table: String
   /// Enforced here, in the order in which PostgreSQL checks them: by name (manual, CREATE TABLE).

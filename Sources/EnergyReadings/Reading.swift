@@ -29,6 +29,8 @@ public struct Reading: Sendable {
   public var consumerType: ByteSlice = .absent
   /// A JSON object: appliance → kWh.
   public var applianceBreakdown: ByteSlice = .absent
+  /// What the appliances add up to.
+  public var applianceTotal: EnergyAmount = .zero
 
   // Storage.
   public var operation: StorageOperation = .charge

@@ -16,8 +16,8 @@ public struct BatchLedger: Sendable {
   public internal(set) var zeros: InlineArray<4, Int> = .init(repeating: 0)
   /// Rejections by kind and reason, with the rule or constraint that was broken; few, so a list.
   public internal(set) var rejected: [(kind: Int, reason: RejectionReason, rule: String?)] = []
-  /// Rules that stored readings break.
-  public internal(set) var flagged: [PlausibilityRule] = []
+  /// How often stored readings break each rule, by ``PlausibilityRule/rawValue``.
+  public internal(set) var flagged = [Int](repeating: 0, count: PlausibilityRule.allCases.count)
   public internal(set) var messages = 0
   public internal(set) var unknownFields = 0
   public internal(set) var wasRepaired = false
@@ -47,6 +47,9 @@ public final class Batch {
   private var letters: [Int: RedrivenLetter] = [:]
   /// Numbers of the messages whose dead letter was refused again.
   private var lettersRefused: Set<Int> = []
+  /// Whether the batch is only rehearsed: then flags are kept to be told of.
+  private let isRehearsal: Bool
+  private var marks: [(kind: ReadingKind, row: Int, flag: ReadingFlag)] = []
   private let signatures = SignatureCheck()
 
   private struct RowSource {
@@ -56,8 +59,13 @@ public final class Batch {
     var timestamp: Timestamp
   }
 
-  /// - Parameter states: what rules remember of the meters; shared by all batches of a process.
-  public init(enrichment: EnrichmentSettings, states: MeterStates = MeterStates()) {
+  /// - Parameters:
+  ///   - states: what rules remember of the meters; shared by all batches of a process.
+  ///   - isRehearsal: whether the batch is for ``rehearse(in:_:)``.
+  public init(
+    enrichment: EnrichmentSettings, states: MeterStates = MeterStates(), isRehearsal: Bool = false
+  ) {
+    self.isRehearsal = isRehearsal
     self.enrichment = Enrichment(settings: enrichment)
     judge = ReadingJudge(states: states)
   }
@@ -185,7 +193,10 @@ public final class Batch {
 
   private func mark(_ reading: Reading, _ flag: ReadingFlag) {
     rows.flagLast(of: reading, rule: flag.rule.name, detail: flag.detail, in: arena)
-    ledger.flagged.append(flag.rule)
+    ledger.flagged[Int(flag.rule.rawValue)] += 1
+    if isRehearsal {
+      marks.append((reading.kind, rows.count(of: reading.kind) - 1, flag))
+    }
   }
 
   private func reject(
@@ -231,8 +242,9 @@ public final class Batch {
   private func settled(_ outcome: StoreOutcome) -> BatchLedger {
     var settled = ledger
     settled.wasRepaired = outcome.wasRepaired
-    settled.flagged += outcome.flagged.compactMap { name in
-      PlausibilityRule.allCases.first { "\($0.name)" == name }
+    for name in outcome.flagged {
+      guard let rule = PlausibilityRule(name: name) else { continue }
+      settled.flagged[Int(rule.rawValue)] += 1
     }
     settled.redriven = letters.count
     settled.redrivenAgain =
@@ -311,9 +323,12 @@ public final class Batch {
       let source = sources[Int(row.kind.rawValue)][row.row]
       body(Verdict(letter(for: row), in: arena), Int(source.message))
     }
-    rows.forEachFlag { kind, row, device, rule, detail in
-      let message = sources[Int(kind.rawValue)][row].message
-      body(Verdict(rule: rule, device: device, detail: detail), Int(message))
+    for mark in marks {
+      let source = sources[Int(mark.kind.rawValue)][mark.row]
+      body(
+        Verdict(
+          rule: "\(mark.flag.rule.name)", device: arena.string(source.device),
+          detail: mark.flag.detail), Int(source.message))
     }
     for rule in outcome.flagged { body(Verdict(rule: rule, device: "", detail: ""), nil) }
     return settled(outcome)
@@ -336,6 +351,7 @@ public final class Batch {
       letters.removeAll()
       lettersRefused.removeAll()
     }
+    marks.removeAll()
     ledger = BatchLedger()
     count = 0
   }

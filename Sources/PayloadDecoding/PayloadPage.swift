@@ -38,7 +38,8 @@ public struct PrintLimits: Sendable {
 }
 
 /// Prints one payload: JSON indented, its numbers, strings and the order of its keys as they came;
-/// else text with control characters escaped; else, where it is not UTF-8, a hexadecimal dump.
+/// else text with control characters escaped; else, where it is not UTF-8 or hardly anything in it
+/// could be seen, a hexadecimal dump.
 public struct PayloadPage {
   /// Lines from the first to the last.
   public private(set) var lines: [PrintedLine] = []
@@ -61,14 +62,19 @@ public struct PayloadPage {
 
   private mutating func fill(_ payload: [UInt8], path: String, index: Int32?, note: String) {
     guard !payload.isEmpty else { return append("(empty)", .marked) }
-    guard let text = String(validating: payload, as: UTF8.self) else { return appendDump(payload) }
+    let isAskedFor = path.hasPrefix("$")
+    guard let text = String(validating: payload, as: UTF8.self) else {
+      return appendDump(payload, offset: isAskedFor ? payload.firstInvalidUTF8 : nil, note)
+    }
     let parser = JSONParser()
     var arena = ByteArena(capacity: payload.count + JSONParser.padding)
     let document = arena.append(payload.span)
     do throws(JSONError) {
       try parser.parse(document, in: &arena)
     } catch {
-      return appendText(text, offset: path.hasPrefix("$") ? error.offset : nil, note)
+      if text.isMostlyUnprintable { return appendDump(payload, offset: nil, note) }
+      appendText(text, offset: isAskedFor ? error.offset : nil, note)
+      return
     }
     var own = path
     if let index, path.hasPrefix("$[\(index)]") {
@@ -89,9 +95,13 @@ public struct PayloadPage {
 
   /// - Parameter offset: the byte at which it ceases to be JSON; nil where that does not matter.
   private mutating func appendText(_ text: String, offset: Int?, _ note: String) {
-    let mark = offset.map { text.utf8.index(text.startIndex, offsetBy: min($0, text.utf8.count)) }
-    let parts = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+    // Of a document that begins well, an error at its beginning means that nobody knows where.
+    let isKnown = offset != 0 || !["{", "["].contains(text.first { !$0.isWhitespace })
+    let mark =
+      isKnown
+      ? offset.map { text.utf8.index(text.startIndex, offsetBy: min($0, text.utf8.count)) } : nil
     var skipped = 0
+    let parts = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
     for (number, part) in parts.enumerated() {
       let isMarked = mark.map { part.startIndex <= $0 && $0 <= part.endIndex } ?? false
       guard number < limits.lines || isMarked else {
@@ -102,6 +112,7 @@ public struct PayloadPage {
       appendLine(Substring(part), mark: isMarked ? mark : nil, note)
     }
     appendGap(&skipped, "lines")
+    if !isKnown { append("^ somewhere: " + note, .note) }
   }
 
   private mutating func appendLine(_ line: Substring, mark: String.Index?, _ note: String) {
@@ -133,21 +144,55 @@ public struct PayloadPage {
   // MARK: - Bytes
 
   /// Sixteen bytes a line: offset, hexadecimal, and ASCII where there is some.
-  private mutating func appendDump(_ bytes: [UInt8]) {
-    func hex(_ value: Int, _ digits: Int) -> String {
-      let text = String(value, radix: 16)
-      return String(repeating: "0", count: max(0, digits - text.count)) + text
-    }
-    var offset = 0
-    while offset < bytes.count, lines.count < limits.lines {
+  ///
+  /// - Parameter offset: the byte to mark.
+  private mutating func appendDump(_ bytes: [UInt8], offset mark: Int?, _ note: String) {
+    var skipped = 0
+    for offset in stride(from: 0, to: bytes.count, by: 16) {
       let row = bytes[offset..<min(offset + 16, bytes.count)]
+      let column = mark.flatMap { row.indices.contains($0) ? $0 - offset : nil }
+      guard offset / 16 < limits.lines || column != nil else {
+        skipped += row.count
+        continue
+      }
+      appendGap(&skipped, "bytes")
       let pairs = row.map { hex(Int($0), 2) }.joined(separator: " ")
       let ascii = row.map { (0x20..<0x7F).contains($0) ? Character(UnicodeScalar($0)) : "." }
       let blank = String(repeating: " ", count: 3 * (16 - row.count))
-      append("\(hex(offset, 8))  \(pairs)\(blank)  |\(String(ascii))|", .plain)
-      offset += 16
+      append(
+        "\(hex(offset, 8))  \(pairs)\(blank)  |\(String(ascii))|", column == nil ? .plain : .marked)
+      if let column { append(String(repeating: " ", count: 10 + 3 * column) + "^^ " + note, .note) }
     }
-    var left = bytes.count - min(offset, bytes.count)
-    appendGap(&left, "bytes")
+    appendGap(&skipped, "bytes")
+  }
+
+  private func hex(_ value: Int, _ digits: Int) -> String {
+    let text = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, digits - text.count)) + text
+  }
+}
+
+extension String {
+  /// Whether a dump says more: more than a third has no face, as in UTF-16, which is valid UTF-8
+  /// with NULs.
+  fileprivate var isMostlyUnprintable: Bool {
+    let faceless = unicodeScalars.count { !$0.isPrintable && !["\n", "\r", "\t"].contains($0) }
+    return faceless * 3 > unicodeScalars.count
+  }
+}
+
+extension [UInt8] {
+  /// Where the bytes cease to be UTF-8; nil where they are.
+  fileprivate var firstInvalidUTF8: Int? {
+    var parser = Unicode.UTF8.ForwardParser()
+    var rest = makeIterator()
+    var offset = 0
+    while true {
+      switch parser.parseScalar(from: &rest) {
+      case .valid(let scalar): offset += scalar.count
+      case .error: return offset
+      case .emptyInput: return nil
+      }
+    }
   }
 }

@@ -118,7 +118,7 @@ struct ReadingFields {
     case .equipmentID: reading.equipment = try text(node, limit: 100, in: &arena)
     case .consumerType: reading.consumerType = try text(node, limit: 20, in: &arena)
     case .applianceBreakdown:
-      try checkBreakdown(index, in: &arena)
+      reading.applianceTotal = try checkBreakdown(index, in: &arena)
       reading.applianceBreakdown = node.value
     case .operationType: reading.operation = try operation(node, in: &arena)
     case .pricePerUnit: reading.price = try arena.decimal(node, integerDigits: 9, scale: 6)
@@ -156,13 +156,18 @@ struct ReadingFields {
   }
 
   /// Appliances with kWh each; a name given twice would silently lose one of both in `jsonb`.
-  private func checkBreakdown(_ object: Int, in arena: inout ByteArena) throws(Rejection) {
+  ///
+  /// - Returns: their sum; what is no energy that a column could hold adds nothing to it.
+  private func checkBreakdown(
+    _ object: Int, in arena: inout ByteArena
+  ) throws(Rejection) -> EnergyAmount {
     guard parser[object].kind == .object else {
       throw arena.wrongType(parser[object], expected: "an object")
     }
     // Names are compared pair by pair, so their number is bounded.
     var names: InlineArray<64, ByteSlice> = .init(repeating: .absent)
     var count = 0
+    var sum = EnergyAmount.zero
     for index in parser.members(of: object) {
       if count == names.count {
         throw Rejection(
@@ -180,8 +185,11 @@ struct ReadingFields {
           .malformedPayload, path: appliancePath(index, of: object, in: arena),
           detail: "given twice")
       }
+      // 64 of at most 10^15 micro-kWh fit.
+      sum.microKWh += (try? EnergyAmount(kWh: arena[parser[index].value]))?.microKWh ?? 0
       count += 1
     }
+    return sum
   }
 
   private func appliancePath(_ index: Int, of object: Int, in arena: borrowing ByteArena) -> String

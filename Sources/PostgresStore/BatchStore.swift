@@ -10,7 +10,7 @@ public final class BatchRows {
   /// The storage operations, in row order.
   private(set) var operations: [BatteryBook.Operation] = []
   /// Rules that rows break and are stored with nevertheless.
-  private(set) var flags: [RowFlag] = []
+  let flags = FlagRows()
   private var lastID = ReadingID(high: 0, low: 0)
   /// What the batteries' book judges; nil leaves it out.
   public var batteryRules: BatteryRules?
@@ -25,7 +25,7 @@ public final class BatchRows {
   public func removeAll() {
     for table in tables { table.removeAll() }
     operations.removeAll(keepingCapacity: true)
-    flags.removeAll(keepingCapacity: true)
+    flags.removeAll()
   }
 
   /// Adds a reading that was checked and enriched.
@@ -61,30 +61,8 @@ public final class BatchRows {
     of reading: Reading, rule: StaticString, detail: String, in arena: borrowing ByteArena
   ) {
     flags.append(
-      RowFlag(
-        kind: reading.kind, row: count(of: reading.kind) - 1, id: lastID,
-        device: arena.string(reading.device), time: reading.timestamp, rule: "\(rule)",
-        detail: detail.replacing("\0", with: "\u{FFFD}")))
+      reading, id: lastID, row: count(of: reading.kind) - 1, rule: rule, detail: detail, in: arena)
   }
-}
-
-extension BatchRows {
-  /// Calls `body` with kind, row, device, rule and detail of each mark.
-  public func forEachFlag(_ body: (ReadingKind, Int, String, String, String) -> Void) {
-    for flag in flags { body(flag.kind, flag.row, flag.device, flag.rule, flag.detail) }
-  }
-}
-
-/// A rule that a stored row breaks, on its way to `ingest.reading_flags`.
-struct RowFlag {
-  var kind: ReadingKind
-  /// Position among the batch's rows of that kind.
-  var row: Int
-  var id: ReadingID
-  var device: String
-  var time: Timestamp
-  var rule: String
-  var detail: String
 }
 
 /// A row that PostgreSQL refused, or that contradicts what it already holds.
@@ -128,7 +106,7 @@ public struct BatchStore {
     finally: (StoreOutcome, PostgresConnection) throws(PostgresError) -> Void = { _, _ in }
   ) throws(PostgresError) -> StoreOutcome {
     func complete(_ outcome: StoreOutcome) throws(PostgresError) {
-      try storeFlags(rows.flags, without: outcome.refused)
+      try rows.flags.store(without: outcome.refused, over: connection)
       try finally(outcome, connection)
       try storeDeadLetters(refused: outcome.refused, deadLetters)
     }
@@ -183,26 +161,6 @@ public struct BatchStore {
       repair.report(to: &outcome)
     }
     return outcome
-  }
-
-  private func storeFlags(
-    _ flags: [RowFlag], without refused: [RefusedRow]
-  ) throws(PostgresError) {
-    if flags.isEmpty { return }
-    let gone = Set(refused.map { [Int($0.kind.rawValue), $0.row] })
-    let kept = flags.filter { !gone.contains([Int($0.kind.rawValue), $0.row]) }
-    try connection.query(
-      """
-      INSERT INTO ingest.reading_flags (reading_id, kind, device_id, at, rule, detail)
-      SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
-      ON CONFLICT DO NOTHING
-      """,
-      [
-        arrayLiteral(kept.map(\.id.description)), arrayLiteral(kept.map(\.kind.description)),
-        arrayLiteral(kept.map(\.device)), arrayLiteral(kept.map(\.time.description)),
-        arrayLiteral(kept.map(\.rule)), arrayLiteral(kept.map(\.detail)),
-      ], as: "insert into ingest.reading_flags")
   }
 
   private func storeDeadLetters(

@@ -111,12 +111,12 @@ struct DeadLetterSheet {
       ?? "\(content.payload.count) bytes"
     lines.append("\npayload, \(size)")
     let verdict = file.entry.verdict
-    let note = [
-      verdict.reason, verdict.rule ?? verdict.constraint, verdict.detail.map { "(\($0))" },
-    ]
+    let rule = [verdict.reason, verdict.rule ?? verdict.constraint].compactMap(\.self)
+    let note = [rule.joined(separator: " "), verdict.detail].compactMap(\.self)
+    // What is wrong with a part is not where the part ends.
     let page = PayloadPage(
-      content.payload, path: verdict.path ?? "", index: content.index,
-      note: note.compactMap(\.self).joined(separator: " ").cell(500), limits: limits)
+      content.payload, path: content.isWhole ? verdict.path ?? "" : "", index: content.index,
+      note: note.joined(separator: ": ").cell(200), limits: limits)
     for line in page.lines { lines.append(colored(line)) }
   }
 

@@ -91,7 +91,9 @@ final class IngestReporter: IngestObserver {
       count(rejection.kind, rejection.reason)
       if let rule = rejection.rule { fired(rule, "rejected") }
     }
-    for rule in ledger.flagged { fired("\(rule.name)", "flagged") }
+    for rule in PlausibilityRule.allCases where ledger.flagged[Int(rule.rawValue)] > 0 {
+      fired("\(rule.name)", "flagged", ledger.flagged[Int(rule.rawValue)])
+    }
     for kind in received.indices {
       inFlight[kind].decrement(by: Double(ledger.received[kind]))
     }
@@ -137,11 +139,11 @@ final class IngestReporter: IngestObserver {
 
   /// Constraints are named by whoever owns the database, so the label is bounded: beyond the limit
   /// of series they count as "other".
-  private func fired(_ rule: String, _ verdict: String) {
+  private func fired(_ rule: String, _ verdict: String, _ count: Int = 1) {
     Counter(
       label: IngestMetrics.ruleViolations.name,
       dimensions: [("rule", rule), ("verdict", verdict)], factory: registry
-    ).increment()
+    ).increment(by: count)
   }
 
   /// Dead letters were tried again.

@@ -24,9 +24,7 @@ struct RedriveCommand: AsyncParsableCommand {
 
   func run() async throws {
     let settings = try await options.load()
-    var selected = try filter.filter(requiring: all)
-    selected.state = .open
-    let filter = selected
+    let filter = try filter.filter(requiring: all)
     let stop = StopOnSignal()
     let report = try await onThread {
       let connection = try PostgresConnection(

@@ -41,7 +41,7 @@ extension SettingTexts {
   private func rules(_ key: SettingKey) throws -> [PlausibilityRule] {
     try self[key].split(separator: ",").map { text in
       let name = text.filter { !$0.isWhitespace }.replacing("-", with: "_")
-      guard let rule = PlausibilityRule.allCases.first(where: { "\($0.name)" == name }) else {
+      guard let rule = PlausibilityRule(name: name) else {
         let known = PlausibilityRule.allCases.map { "\($0.name)" }.joined(separator: ", ")
         throw SettingError(key: key, problem: "no rule \(name); the rules are \(known)")
       }

@@ -101,7 +101,7 @@ private struct Validation {
     self.settings = settings
     batch = Batch(
       enrichment: settings.worker.enrichment,
-      states: MeterStates(limit: settings.rememberedMeters))
+      states: MeterStates(limit: settings.rememberedMeters), isRehearsal: true)
   }
 
   func run(_ capture: CaptureFiles) throws -> ValidationReport {

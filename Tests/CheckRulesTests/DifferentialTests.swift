@@ -36,6 +36,26 @@ import Testing
       print("  deferred \(count) ×: \(reason)")
     }
   }
+
+  /// A comparison shows little of a value. Here each has to be PostgreSQL's to the last digit.
+  @Test func valuesArePostgreSQLs() throws {
+    let seed = Self.setting("CHECK_DIFFERENTIAL_SEED", default: 1)
+    let expressions = Self.setting("CHECK_DIFFERENTIAL_EXPRESSIONS", default: 400)
+    var random = SeededGenerator(seed: UInt64(seed))
+    var rows = SampleRows(random: SeededGenerator(seed: random.next()))
+    let comparison = try Comparison(rows: rows.rows(300), seed: seed)
+    var generator = ExpressionGenerator(random: SeededGenerator(seed: random.next()))
+    for number in 0..<expressions {
+      let kind = ValueKind.allCases[number % ValueKind.allCases.count]
+      let numbers = (0..<12).map { _ in random.number(0...299) }
+      try comparison.compareValue(
+        generator.value(kind, random.number(1...4)), kind, rows: numbers)
+    }
+    let tally = comparison.tally
+    #expect(tally.compiled * 100 >= (tally.drawn - tally.refused) * 95, "\(tally)")
+    #expect(tally.decided * 100 >= tally.decidable * 90, "\(tally)")
+    print("differential values: \(tally)")
+  }
 }
 
 /// What a run saw.
@@ -66,6 +86,7 @@ final class Comparison {
   private let arena: ByteArena
   private let seed: Int
   private let evaluator = CheckEvaluator()
+  private let environment = CheckEnvironment(utcOffsetSeconds: 7 * 3_600)
 
   init(rows samples: [SampleRow], seed: Int) throws {
     self.samples = samples
@@ -79,6 +100,7 @@ final class Comparison {
     try connection.execute(
       """
       SET TimeZone = 'Asia/Bangkok';
+      SET IntervalStyle = 'iso_8601';
       CREATE TABLE checked (\(columns));
       CREATE TABLE samples (LIKE checked, sample_number serial);
       """)
@@ -113,7 +135,7 @@ final class Comparison {
     do throws(Deferral) {
       constraint = try CheckConstraint(
         name: "drawn", expression: printed, columns: sampleColumns,
-        environment: CheckEnvironment(utcOffsetSeconds: 7 * 3_600))
+        environment: environment)
     } catch {
       tally.deferrals[error.reason, default: 0] += 1
       return
@@ -126,6 +148,58 @@ final class Comparison {
     try insert(numbers.prefix(2), judged: judged)
   }
 
+  /// Asks PostgreSQL for the value in each row, and the engine whether it is just that.
+  func compareValue(_ expression: String, _ kind: ValueKind, rows numbers: [Int]) throws {
+    tally.drawn += 1
+    do {
+      try connection.execute(
+        "ALTER TABLE checked ADD CONSTRAINT drawn CHECK ((\(expression)) IS NULL) NOT VALID")
+    } catch {
+      tally.refused += 1
+      return
+    }
+    defer { try? connection.execute("ALTER TABLE checked DROP CONSTRAINT drawn") }
+    let test = try connection.query(
+      "SELECT printed(oid) FROM pg_constraint WHERE conname = 'drawn'")[0][0]
+    let printed = try #require(test).dropFirst().dropLast(" IS NULL)".count)
+    tally.compiled += deferral("(\(printed) IS NULL)", environment: environment) == nil ? 1 : 0
+    let shown =
+      kind == .timestamp
+      ? "to_char((\(printed)) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00')"
+      : "(\(printed))::text"
+    for number in numbers {
+      let answer = try connection.query(
+        "SELECT * FROM valued($1, $2::int)", [shown, "\(number + 1)"])[0]
+      let now = Timestamp(microseconds: try #require(answer[2].flatMap { Int64($0) }))
+      if answer[1] == "t" {
+        checkValue("(\(printed) IS NULL)", isError: true, number, now)
+      } else if let value = answer[0] {
+        let literal = "'\(value.replacing("'", with: "''"))'"
+        let pinned =
+          switch kind {
+          case .number, .integer: "((\(printed))::text = \(literal)::text)"
+          case .text: "(\(printed) = \(literal)::text)"
+          case .timestamp: "(\(printed) = \(literal)::timestamp with time zone)"
+          case .interval: "(\(printed) = \(literal)::interval)"
+          }
+        checkValue(pinned, isError: false, number, now)
+      } else {
+        checkValue("(\(printed) IS NULL)", isError: false, number, now)
+      }
+    }
+  }
+
+  private func checkValue(
+    _ expression: String, isError: Bool, _ number: Int, _ now: Timestamp
+  ) {
+    guard
+      let constraint = try? CheckConstraint(
+        name: "drawn", expression: expression, columns: sampleColumns, environment: environment)
+    else { return }
+    let verdict = evaluator.verdict(of: constraint, row: rows[number], texts: arena, now: now)
+    check(verdict, against: isError ? "e" : "t", expression, number)
+  }
+
   private func check(
     _ verdict: CheckVerdict, against answer: Character, _ expression: String, _ number: Int
   ) {
@@ -134,9 +208,11 @@ final class Comparison {
     if answer != "e" { tally.decidable += 1 }
     if verdict != .undecided { tally.decided += 1 }
     if verdict == expected || verdict == .undecided { return }
+    // In one line: PostgreSQL prints CASE in several.
+    let reproduction = expression.split(whereSeparator: \.isNewline).joined(separator: " ")
     Issue.record(
       """
-      seed \(seed), expression \(tally.drawn): CHECK (\(expression)) is \(verdict) here and \
+      seed \(seed), expression \(tally.drawn): CHECK (\(reproduction)) is \(verdict) here and \
       "\(answer)" in PostgreSQL for VALUES \(samples[number].sql)
       """)
   }
@@ -152,7 +228,7 @@ final class Comparison {
   }
 
   /// `printed`: a constraint as the ingestor reads it. `judged`: t, f, n (NULL) or e (error) for
-  /// each row. `inserted`: t, f or e of one row by the constraint, and the row is gone again.
+  /// each row. `valued`: a value, or that it raises an error. `inserted`: t, f or e of one row by the constraint, and the row is gone again.
   private static let functions = """
     CREATE FUNCTION printed(constraint_oid oid) RETURNS text LANGUAGE sql
     SET search_path = pg_catalog SET TimeZone = 'UTC' SET DateStyle = 'ISO'
@@ -184,6 +260,17 @@ final class Comparison {
         result := result || verdict;
       END LOOP;
       RETURN result;
+    END $$;
+
+    CREATE FUNCTION valued(
+      expression text, wanted int, OUT value text, OUT failed boolean, OUT clock bigint)
+    LANGUAGE plpgsql AS $$
+    BEGIN
+      clock := extract(epoch FROM now()) * 1000000;
+      failed := false;
+      EXECUTE format('SELECT %s FROM samples WHERE sample_number = $1', expression)
+      INTO value USING wanted;
+    EXCEPTION WHEN OTHERS THEN failed := true;
     END $$;
 
     CREATE FUNCTION inserted(wanted int) RETURNS text LANGUAGE plpgsql AS $$

@@ -3,12 +3,20 @@
 
 import SeededRandom
 
+enum ValueKind: CaseIterable {
+  case number
+  case integer
+  case text
+  case timestamp
+  case interval
+}
+
 struct ExpressionGenerator {
   var random: SeededGenerator
 
   /// A condition whose operators are nested up to `depth` deep.
   mutating func condition(_ depth: Int) -> String {
-    switch random.number(0...(depth > 0 ? 99 : 55)) {
+    switch random.number(0...(depth > 0 ? 107 : 55)) {
     case 0..<18: return "\(number(depth - 1)) \(comparison()) \(number(depth - 1))"
     case 18..<22: return "\(integer(depth - 1)) \(comparison()) \(integer(depth - 1))"
     case 22..<31: return membership(depth - 1)
@@ -26,15 +34,32 @@ struct ExpressionGenerator {
     case 70..<74: return "NOT (\(condition(depth - 1)))"
     case 74..<86: return connected("AND", depth)
     case 86..<95: return connected("OR", depth)
+    case 95..<99: return digits(depth - 1)
+    case 99..<103:
+      return "\(pick(["length", "octet_length"]))(\(text(depth - 1))) \(comparison()) "
+        + "\(random.number(0...12))"
     default:
       return "CASE WHEN \(condition(depth - 1)) THEN \(condition(depth - 1)) "
         + "ELSE \(condition(depth - 1)) END"
     }
   }
 
+  /// An expression of a kind whose value, printed, is exact.
+  mutating func value(_ kind: ValueKind, _ depth: Int) -> String {
+    switch kind {
+    case .number: number(depth)
+    case .integer: integer(depth)
+    case .text: text(depth)
+    case .timestamp: timestamp(depth)
+    case .interval: "((\"timestamp\" \(pick(["+", "-"])) \(interval())) - \(timestamp(depth)))"
+    }
+  }
+
   private mutating func pick(_ forms: [String]) -> String { random.element(of: forms) }
 
-  private mutating func comparison() -> String { pick(["=", "<>", "<", "<=", ">", ">=", ">", ">="]) }
+  private mutating func comparison() -> String {
+    pick(["=", "<>", "<", "<=", ">", ">=", ">", ">="])
+  }
 
   private mutating func connected(_ word: String, _ depth: Int) -> String {
     (0..<random.number(2...3)).map { _ in "(\(condition(depth - 1)))" }
@@ -67,6 +92,16 @@ struct ExpressionGenerator {
     case 1: "\(number(depth)) \(pick(["", "NOT "]))BETWEEN \(number(0)) AND \(number(0))"
     case 2: "amount > 0 AND amount < \(number(0))"
     default: "whole BETWEEN 0 AND 100"
+    }
+  }
+
+  /// Looks at the scale and the last digits of a number, which comparisons do not show.
+  private mutating func digits(_ depth: Int) -> String {
+    let printed = "(\(number(max(depth, 1))))::text"
+    switch random.number(0...2) {
+    case 0: return "length(\(printed)) \(comparison()) \(random.number(1...30))"
+    case 1: return "\(printed) LIKE '%\(random.number(0...9))'"
+    default: return "\(printed) ~ '\\.\\d{\(random.number(1...20))}$'"
     }
   }
 
@@ -105,10 +140,13 @@ struct ExpressionGenerator {
   }
 
   private mutating func time(_ depth: Int) -> String {
-    switch random.number(0...4) {
+    switch random.number(0...5) {
     case 0: "\"timestamp\" \(comparison()) now() \(pick(["+", "-"])) \(interval())"
     case 1: "(\(timestamp(depth)) - \(timestamp(depth))) \(comparison()) \(interval())"
     case 2: "\(interval()) \(comparison()) \(interval()) \(pick(["+", "-"])) \(interval())"
+    case 3:
+      "((\"timestamp\" \(pick(["+", "-"])) \(interval())) - \"timestamp\") \(comparison()) "
+        + "'\(random.number(-32...32)) days'::interval"
     default: "\(timestamp(depth)) \(comparison()) \(timestamp(depth))"
     }
   }
@@ -153,7 +191,8 @@ struct ExpressionGenerator {
     case 0: return "(\(inner) + \(number(depth - 1)))"
     case 1: return "(\(inner) - \(number(depth - 1)))"
     case 2, 3: return "(\(inner) * \(number(0)))"
-    case 4: return "(\(inner) / \(pick(["3", "7.0", "0.25", "100", "10001", "free", "ratio"])))"
+    case 4:
+      return "(\(inner) / \(pick(["2", "3", "7.0", "0.25", "100", "10001", "free", "ratio"])))"
     case 5: return "(\(inner) % \(pick(["3", "0.7", "1", "10", "amount"])))"
     case 6: return "abs(\(inner))"
     case 7: return "coalesce(\(inner), \(number(0)))"
@@ -175,7 +214,9 @@ struct ExpressionGenerator {
       return pick(["small", "whole", "big", "0", "1", "-7", "100", "whole"])
     }
     let inner = integer(depth - 1)
-    switch random.number(0...9) {
+    switch random.number(0...11) {
+    case 10: return "nullif(\(pick(["whole", "small"])), \(integer(0)))"
+    case 11: return "greatest(\(inner), \(integer(0)))"
     case 0: return "(\(inner) + 1)"
     case 1: return "(\(inner) - \(integer(0)))"
     case 2: return "(\(inner) * 2)"
@@ -190,7 +231,7 @@ struct ExpressionGenerator {
   }
 
   private mutating func text(_ depth: Int) -> String {
-    if depth <= 0 || random.oneIn(2) {
+    if depth <= 0 || random.oneIn(3) {
       return pick(["name", "name", "note", "note", "'solar'::text", "''::text", "'É'::text"])
     }
     let inner = text(depth - 1)

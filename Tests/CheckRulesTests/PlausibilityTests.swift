@@ -41,9 +41,10 @@ private final class Bench {
     return reading
   }
 
-  func withBreakdown(_ json: String, total microKWh: Int64) -> Reading {
-    var reading = reading(microKWh, kind: .consumption)
-    reading.applianceBreakdown = arena.append(json.utf8.span)
+  func withBreakdown(_ microKWh: Int64, total: Int64) -> Reading {
+    var reading = reading(total, kind: .consumption)
+    reading.applianceBreakdown = arena.append("{}")
+    reading.applianceTotal = EnergyAmount(microKWh: microKWh)
     return reading
   }
 
@@ -165,16 +166,12 @@ private final class Bench {
     #expect(bench.verdict(bench.reading(1, at: Bench.now)) == ["inactive_device"])
   }
 
-  @Test(arguments: [
-    (#"{"a":0.5,"b":0.51}"#, true), (#"{"a":0.5,"b":0.510001}"#, false),
-    (#"{"a":1e0,"b": 0.01 }"#, true), (#"{"a":"9","b":{"c":9},"d":[9],"e":null}"#, true),
-    (#"{"a\":9":0.1,"b:":0.2}"#, true), (#"{"a":9}"#, false), ("{}", true),
-    (#"{"a":999999999999,"b":1}"#, true),
-  ])
-  func appliancesAddUp(breakdown: String, isPlausible: Bool) {
+  @Test func appliancesAddUp() {
+    #expect(bench.verdict(bench.withBreakdown(1_010_000, total: 1_000_000)) == [])
     #expect(
-      bench.verdict(bench.withBreakdown(breakdown, total: 1_000_000))
-        == (isPlausible ? [] : ["breakdown_exceeds_total"]))
+      bench.verdict(bench.withBreakdown(1_010_001, total: 1_000_000))
+        == ["breakdown_exceeds_total"])
+    #expect(bench.verdict(bench.withBreakdown(0, total: 1)) == [])
   }
 
   @Test func aSpikeStandsOutOfThePast() {

@@ -142,7 +142,7 @@ private func steers(_ text: String) -> Bool {
     #expect(shown.output.contains("\npayload, 49 bytes\n{\n  \"timestamp\": 1781000000,\n"))
     #expect(
       shown.output.contains(
-        "  \"energy_amount\": \"12 kWh\"\n                   ^^^^^^^^ wrong_type "))
+        "  \"energy_amount\": \"12 kWh\"\n                   ^^^^^^^^ wrong_type: "))
     // No colours where no terminal is.
     #expect(!steers(shown.output))
   }
@@ -150,7 +150,7 @@ private func steers(_ text: String) -> Bool {
   @Test func showMarksWhatIsMissing() throws {
     let day = try BadDay([#"[{"timestamp":1781000000}]"#])
     let shown = try day.deadLetters("show", try day.id())
-    #expect(shown.output.contains("\n{\n^ missing here: energy_amount (missing_field "))
+    #expect(shown.output.contains("\n{\n^ missing here: energy_amount (missing_field: "))
     #expect(shown.output.contains("number 0 of its message"))
   }
 

@@ -95,6 +95,7 @@ private func page(
     Mark(payload: #"{"a":1}"#, path: "topic", expected: []),
     Mark(payload: #"{"a":1}"#, path: "", expected: []),
     Mark(payload: "a\nbc d", path: "$", expected: ["a", "^ why"]),
+    Mark(payload: #"{"a":0x1}"#, path: "$", expected: [#"{"a":0x1}"#, "     ^ why"]),
   ]
 
   @Test(arguments: marks)
@@ -111,7 +112,8 @@ private func page(
   }
 
   @Test func brokenJSONIsMarkedWhereItBreaks() {
-    #expect(page("[1,\n2,x]", "$").first == "[1,")
+    #expect(page(#" {"a":"#, "$") == [#" {"a":"#, "^ somewhere: why"])
+    #expect(page(#" {"a":"#, "") == [#" {"a":"#])
     #expect(page("{\"a\":1}\n{\"b\":2}", "$").count == 3)
     let long = String(repeating: "[1],", count: 5_000)
     let lines = PayloadPage(Array(long.utf8), path: "$", note: "n").lines
@@ -123,13 +125,16 @@ private func page(
   @Test func otherTextAndBytes() {
     #expect(page("") == ["(empty)"])
     #expect(page("a=1\tb\r\n\u{1B}[31mred\0") == [#"a=1\tb\r"#, #"\u{1b}[31mred\u{0}"#])
-    let dump = PayloadPage(
-      [0x1F, 0x8B, 0xFF] + Array("Hello, world! ~~".utf8), path: "$", note: "")
+    let bytes = [0x1F, 0xC3, 0xA9, 0xFF] + Array("Hello, world ~~~".utf8)
     #expect(
-      dump.lines.map(\.text) == [
-        "00000000  1f 8b ff 48 65 6c 6c 6f 2c 20 77 6f 72 6c 64 21  |...Hello, world!|",
-        "00000010  20 7e 7e                                         | ~~|",
+      PayloadPage(bytes, path: "$", note: "why").lines.map(\.text) == [
+        "00000000  1f c3 a9 ff 48 65 6c 6c 6f 2c 20 77 6f 72 6c 64  |....Hello, world|",
+        "                   ^^ why",
+        "00000010  20 7e 7e 7e                                      | ~~~|",
       ])
+    #expect(PayloadPage(bytes, path: "", note: "why").lines.count == 2)
+    // UTF-16 is valid UTF-8, and no text to read.
+    #expect(page("h\0i\0", "$").first?.hasPrefix("00000000  68 00 69 00 ") == true)
   }
 
   // MARK: - Bounds
@@ -152,9 +157,13 @@ private func page(
       #expect(size(payload, "$.a") < 20_000, "\(payload.prefix(20))")
       #expect(size(payload, "$.a", limits: .none) > payload.utf8.count)
     }
-    let bytes = PayloadPage([UInt8](repeating: 0xFF, count: 1 << 20), path: "$", note: "").lines
-    #expect(bytes.count == 201)
-    #expect(bytes.last?.text == "… 1045376 more bytes")
+    let bytes = [UInt8](repeating: 0x20, count: 1 << 20) + [0xFF]
+    let dump = PayloadPage(bytes, path: "$", note: "why").lines.map(\.text).suffix(3)
+    #expect(
+      dump == [
+        "… 1045376 more bytes", "00100000  ff" + String(repeating: " ", count: 47) + "|.|",
+        "          ^^ why",
+      ])
   }
 
   @Test func whatIsLeftOutIsCountedAndTheOffendingValueIsNot() {

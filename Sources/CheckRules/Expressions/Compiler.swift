@@ -28,6 +28,9 @@ struct Compiler {
 
   private static let heightLimit = 200
 
+  /// Bytes. A chain of constants that are joined makes each longer text anew.
+  private static let constantLimit = 16 << 20
+
   init(columns: [CheckedColumn], environment: CheckEnvironment) {
     self.columns = columns
     self.environment = environment
@@ -72,7 +75,7 @@ struct Compiler {
   private mutating func folded(_ index: NodeIndex) throws(Deferral) -> SQLValue {
     let (value, made) = try evaluated(index)
     guard case .text(let text) = value, text.pool == .scratch else { return value }
-    return .text(constantText(made[text.slice.range]))
+    return .text(try constantText(made[text.slice.range]))
   }
 
   private func evaluated(_ index: NodeIndex) throws(Deferral) -> (SQLValue, made: [UInt8]) {
@@ -98,7 +101,10 @@ struct Compiler {
     return String(decoding: program.constants[text.slice.range], as: UTF8.self)
   }
 
-  mutating func constantText(_ bytes: some Collection<UInt8>) -> SQLText {
+  mutating func constantText(_ bytes: some Collection<UInt8>) throws(Deferral) -> SQLText {
+    if program.constants.count + bytes.count > Compiler.constantLimit {
+      throw Deferral(reason: "its constants take more than \(Compiler.constantLimit) bytes")
+    }
     let slice = ByteSlice(offset: program.constants.count, count: bytes.count)
     program.constants.append(contentsOf: bytes)
     return SQLText(slice, in: .constants)
@@ -130,9 +136,11 @@ struct Compiler {
     }
     let isWhole = digits.allSatisfy { $0 &- 48 < 10 }
     let type: SQLType =
-      !isWhole ? .numeric
-      : Int32(exactly: number.mantissa) != nil ? .integer
-      : Int64(exactly: number.mantissa) != nil ? .bigint : .numeric
+      !isWhole
+      ? .numeric
+      : Int32(exactly: number.mantissa) != nil
+        ? .integer
+        : Int64(exactly: number.mantissa) != nil ? .bigint : .numeric
     return try constant(.number(number), type)
   }
 

@@ -83,8 +83,9 @@ extension Compiler {
   private static func timestamp(_ text: String) throws(Deferral) -> Int64 {
     var bytes = Array(text.utf8)
     // Printed without minutes, where they are 0.
-    if bytes.count >= 22, bytes[bytes.count - 3] == UInt8(ascii: "+")
-      || bytes[bytes.count - 3] == UInt8(ascii: "-")
+    if bytes.count >= 22,
+      bytes[bytes.count - 3] == UInt8(ascii: "+")
+        || bytes[bytes.count - 3] == UInt8(ascii: "-")
     {
       bytes += ":00".utf8
     }
@@ -167,7 +168,9 @@ extension Compiler {
       let unified = try unified(arguments)
       try checkComparable(unified.type, isEquality: true)
       let nodes = unified.operands.map(\.node)
-      return try append(.choice(.nullIf(nodes[0], nodes[1])), unified.type, over: nodes)
+      // Its type is the first argument's, also where an integer meets a wider one.
+      return try append(
+        .choice(.nullIf(nodes[0], nodes[1])), unified.operands[0].type, over: nodes)
     case (_, 1): return try call(name, scalar(arguments[0]))
     case (_, 2): return try call(name, scalar(arguments[0]), scalar(arguments[1]))
     default: throw unknown(name)

@@ -85,9 +85,10 @@ extension Compiler {
   mutating func quantified(
     _ symbol: String, isAll: Bool, _ left: Operand, _ right: Operand
   ) throws(Deferral) -> Operand {
-    let right = try right.literal.map { text throws(Deferral) in
-      try array(parsing: text, of: TypeName(left.type == .untyped ? .text : left.type))
-    } ?? right
+    let right =
+      try right.literal.map { text throws(Deferral) in
+        try array(parsing: text, of: TypeName(left.type == .untyped ? .text : left.type))
+      } ?? right
     guard let elements = right.elements else {
       throw Deferral(reason: "ANY and ALL are computed only with arrays that are written out")
     }
@@ -256,9 +257,10 @@ extension Compiler {
     _ left: Operand, _ right: Operand, isText: Bool
   ) throws(Deferral) -> Operand {
     try expect(left, .json)
-    let right = try right.literal.map { text throws(Deferral) in
-      try array(parsing: text, of: TypeName(.text))
-    } ?? right
+    let right =
+      try right.literal.map { text throws(Deferral) in
+        try array(parsing: text, of: TypeName(.text))
+      } ?? right
     guard let elements = right.elements, right.type == .text else {
       throw Deferral(reason: "#> is computed only with a path that is written out")
     }
@@ -283,9 +285,10 @@ extension Compiler {
     _ left: Operand, _ right: Operand, isAll: Bool
   ) throws(Deferral) -> Operand {
     try expect(left, .json)
-    let right = try right.literal.map { text throws(Deferral) in
-      try array(parsing: text, of: TypeName(.text))
-    } ?? right
+    let right =
+      try right.literal.map { text throws(Deferral) in
+        try array(parsing: text, of: TypeName(.text))
+      } ?? right
     // Elements that are NULL do not count here, and none at all is a case of its own.
     guard let elements = right.elements, right.type == .text, !elements.isEmpty,
       elements.allSatisfy({ constantString($0) != nil })

@@ -94,8 +94,13 @@ struct Evaluation: ~Copyable, ~Escapable {
   private func column(_ index: Int32) throws(Undecided) -> SQLValue {
     guard Int(index) < row.count else { throw Undecided() }
     let value = row[Int(index)]
-    if case .undecided = value { throw Undecided() }
-    return value
+    switch value {
+    case .undecided: throw Undecided()
+    case .text(let text), .json(let text):
+      if text.pool != .row { throw Undecided() }
+      return value
+    default: return value
+    }
   }
 
   /// The bytes of a text.

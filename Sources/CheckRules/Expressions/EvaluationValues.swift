@@ -146,10 +146,16 @@ extension Evaluation {
 
   private func element(_ json: SQLText, _ index: Int) throws(Undecided) -> SQLValue {
     let (place, kind) = try root(of: json)
-    guard kind == .array,
-      let found = try JSONText(bytes(place)).element(of: 0..<place.count, index: index)
-    else { return .null }
-    return .json(place.part(from: found.lowerBound, count: found.count))
+    switch kind {
+    case .object: return .null
+    case .array:
+      let text = JSONText(bytes(place))
+      guard let found = try text.element(of: 0..<place.count, index: index) else { return .null }
+      return .json(place.part(from: found.lowerBound, count: found.count))
+    case .string, .number, .boolean, .null:
+      // jsonb keeps a lone scalar as an array of one (src/include/utils/jsonb.h).
+      return index == 0 || index == -1 ? .json(place) : .null
+    }
   }
 
   func hasKey(_ json: SQLText, _ key: SQLText) throws(Undecided) -> Bool {

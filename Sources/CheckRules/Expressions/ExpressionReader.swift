@@ -13,7 +13,16 @@ struct ExpressionReader {
 
   /// How tightly operators bind, loosest first.
   private enum Precedence: Int, Comparable {
-    case or = 1, and, not, isTest, comparison, range, other, sum, product, sign
+    case or
+    case and
+    case not
+    case isTest
+    case comparison
+    case range
+    case other
+    case sum
+    case product
+    case sign
 
     static func < (left: Precedence, right: Precedence) -> Bool { left.rawValue < right.rawValue }
 
@@ -279,9 +288,10 @@ struct ExpressionReader {
     while tokens.accept(word: "when") {
       let condition = try read(.or, &compiler)
       try tokens.expect(word: "then")
-      conditions.append(try subject.map { subject throws(Deferral) in
-        try compiler.infix("=", subject, condition)
-      } ?? condition)
+      conditions.append(
+        try subject.map { subject throws(Deferral) in
+          try compiler.infix("=", subject, condition)
+        } ?? condition)
       results.append(try read(.or, &compiler))
     }
     if conditions.isEmpty { throw tokens.unexpected("WHEN") }

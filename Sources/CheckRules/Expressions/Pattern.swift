@@ -181,6 +181,8 @@ private struct PatternReader {
     guard scalar.isASCII else { throw refusal("classes beyond ASCII") }
     if scalar == "[" { return try insertNamedClass(into: &atom) }
     if scalar == "\\" {
+      // PostgreSQL 13 refuses \D, \S and \W here.
+      if let current, current.properties.isUppercase { throw refusal("this escape in a class") }
       try insertEscape(into: &atom)
       if current == "-", position + 1 < scalars.count, scalars[position + 1] != "]" {
         throw refusal("a range behind an escape")

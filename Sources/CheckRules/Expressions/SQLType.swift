@@ -57,22 +57,7 @@ struct TypeName: Sendable {
       throw Deferral(reason: "the type \(written) is not computed here")
     }
     tokens.advance()
-    switch word {
-    case "character":
-      guard tokens.accept(word: "varying") else {
-        throw Deferral(reason: "the type character pads with blanks and is not computed here")
-      }
-      self.init(.text)
-    case "timestamp":
-      guard tokens.accept(word: "with"), tokens.accept(word: "time"), tokens.accept(word: "zone")
-      else { throw Deferral(reason: "the type timestamp without time zone is not computed here") }
-      self.init(.timestamp)
-    default:
-      guard let type = TypeName.plain[word] else {
-        throw Deferral(reason: "the type \(written) is not computed here")
-      }
-      self.init(type)
-    }
+    self.init(try TypeName.type(word, &tokens))
     try readModifier(&tokens, word: word)
     if tokens.accept(symbol: "[") {
       try tokens.expect(symbol: "]")
@@ -80,6 +65,28 @@ struct TypeName: Sendable {
     }
     if tokens.isAt(symbol: ".") || tokens.isAt(symbol: "[") {
       throw Deferral(reason: "the type \(written)\(tokens.current) is not computed here")
+    }
+  }
+
+  /// The type that starts with `word`, whose other words are read.
+  private static func type(
+    _ word: String, _ tokens: inout TokenReader
+  ) throws(Deferral) -> SQLType {
+    switch word {
+    case "character":
+      guard tokens.accept(word: "varying") else {
+        throw Deferral(reason: "the type character pads with blanks and is not computed here")
+      }
+      return .text
+    case "timestamp":
+      guard tokens.accept(word: "with"), tokens.accept(word: "time"), tokens.accept(word: "zone")
+      else { throw Deferral(reason: "the type timestamp without time zone is not computed here") }
+      return .timestamp
+    default:
+      guard let type = plain[word] else {
+        throw Deferral(reason: "the type \(word) is not computed here")
+      }
+      return type
     }
   }
 

@@ -73,10 +73,10 @@ public final class MeterStates: Sendable {
     shards = (0..<64).map { _ in Shard(limit: max(2, limit / 64)) }
   }
 
-  /// Calls `body` with the state of a meter, nil where it was never heard, and keeps what it leaves
-  /// there.
+  /// Calls `body` with the state of a meter, and whether it was known or is new; `body` says
+  /// whether it changed the state.
   func update(
-    kind: ReadingKind, device: Span<UInt8>, _ body: (inout MeterState?) -> Void
+    kind: ReadingKind, device: Span<UInt8>, _ body: (inout MeterState, Bool) -> Bool
   ) {
     let hash = hash(kind, device)
     shards[Int(truncatingIfNeeded: hash & 63)].table.withLock { table in
@@ -96,7 +96,10 @@ public final class MeterStates: Sendable {
 
   /// Takes back a state of an earlier run; one that is known already, and therefore newer, stays.
   public func restore(kind: ReadingKind, device: String, _ state: MeterState) {
-    update(kind: kind, device: device.utf8.span) { known in if known == nil { known = state } }
+    update(kind: kind, device: device.utf8.span) { known, isKnown in
+      if !isKnown { known = state }
+      return !isKnown
+    }
   }
 
   /// A state with the meter it is of.
@@ -118,7 +121,8 @@ private final class Shard: Sendable {
   init(limit: Int) { table = Mutex(MeterStateTable(limit: limit)) }
 }
 
-/// An open-addressing hash table with linear probing. Entries stand in order of first sight.
+/// An open-addressing hash table with linear probing. Entries stand in order of first sight, but
+/// those that are forgotten.
 private struct MeterStateTable {
   private struct Entry {
     var kind: ReadingKind
@@ -142,23 +146,14 @@ private struct MeterStateTable {
 
   mutating func update(
     _ kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64,
-    _ body: (inout MeterState?) -> Void
+    _ body: (inout MeterState, Bool) -> Bool
   ) {
     clock &+= 1
-    let slot = slot(of: kind, device, hash)
-    var state: MeterState?
-    if slots[slot] >= 0 { state = entries[Int(slots[slot])].state }
-    let before = state
-    body(&state)
-    guard let state, state != before else { return }
-    if slots[slot] >= 0 {
-      let index = Int(slots[slot])
-      entries[index].state = state
-      entries[index].hasChanged = true
-      entries[index].heardAt = clock
-    } else {
-      insert(kind, device, hash, state)
-    }
+    var index = Int(slots[slot(of: kind, device, hash)])
+    let isKnown = index >= 0
+    if !isKnown { index = insert(kind, device, hash) }
+    if body(&entries[index].state, isKnown) { entries[index].hasChanged = true }
+    entries[index].heardAt = clock
   }
 
   mutating func takeChanged() -> [MeterStates.Known] {
@@ -186,19 +181,21 @@ private struct MeterStateTable {
     return slot
   }
 
+  /// - Returns: the index of the new entry.
   private mutating func insert(
-    _ kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64, _ state: MeterState
-  ) {
+    _ kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64
+  ) -> Int {
     if entries.count >= limit { forgetTheSilent() }
     entries.append(
       Entry(
-        kind: kind, hasChanged: true, id: ids.append(device), hash: hash, state: state,
-        heardAt: clock))
+        kind: kind, hasChanged: true, id: ids.append(device), hash: hash,
+        state: MeterState(lastAt: Timestamp(microseconds: .min)), heardAt: clock))
     if entries.count * 2 > slots.count {
       rehash(slots.count * 2)
     } else {
       place(entries.count - 1)
     }
+    return entries.count - 1
   }
 
   private mutating func place(_ index: Int) {

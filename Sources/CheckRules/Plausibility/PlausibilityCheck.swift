@@ -83,7 +83,7 @@ struct PlausibilityCheck {
       try broken(.negativeEnergy, path: "$.energy_amount", "\(reading.energy) kWh")
     }
     if reading.applianceBreakdown.isPresent {
-      try checkBreakdown(of: reading, in: arena)
+      try checkBreakdown(of: reading)
     }
     guard let facts else { return }
     if let since = facts.inactiveSince, reading.timestamp >= since {
@@ -100,14 +100,12 @@ struct PlausibilityCheck {
     try checkCapacity(of: reading, facts)
   }
 
-  private mutating func checkBreakdown(
-    of reading: Reading, in arena: borrowing ByteArena
-  ) throws(Rejection) {
-    let sum = arena[reading.applianceBreakdown].sumOfMembers
-    if Int128(sum) * 100 > Int128(reading.energy.microKWh) * Int128(settings.breakdownPercent) {
+  private mutating func checkBreakdown(of reading: Reading) throws(Rejection) {
+    let sum = Int128(reading.applianceTotal.microKWh)
+    if sum * 100 > Int128(reading.energy.microKWh) * Int128(settings.breakdownPercent) {
       try broken(
         .breakdownExceedsTotal, path: "$.appliance_breakdown",
-        "the appliances' \(EnergyAmount(microKWh: sum)) kWh exceed the total of \(reading.energy)")
+        "the appliances' \(reading.applianceTotal) kWh exceed the total of \(reading.energy)")
     }
   }
 
@@ -152,26 +150,25 @@ struct PlausibilityCheck {
     let factor = settings.spikeFactor
     let stuckAfter = settings.stuckAfter
     var finding = Finding()
-    states.update(kind: reading.kind, device: arena[reading.device]) { state in
-      guard var known = state else {
-        state = MeterState(lastAt: reading.timestamp)
-        state?.remember(reading, spikeFactor: factor)
-        return
+    states.update(kind: reading.kind, device: arena[reading.device]) { state, isKnown in
+      guard isKnown else {
+        state.remember(reading, spikeFactor: factor)
+        return true
       }
-      guard reading.timestamp > known.lastAt else { return }
-      known.missing += known.intervalsMissing(before: reading)
-      if known.readings >= PlausibilitySettings.readingsBeforeSpike,
-        reading.energy.microKWh > known.peak &* factor
+      guard reading.timestamp > state.lastAt else { return false }
+      state.missing += state.intervalsMissing(before: reading)
+      if state.readings >= PlausibilitySettings.readingsBeforeSpike,
+        reading.energy.microKWh > state.peak &* factor
       {
-        finding.peak = known.peak
+        finding.peak = state.peak
       }
-      known.remember(reading, spikeFactor: factor)
-      if known.repeats >= stuckAfter { finding.repeats = known.repeats }
+      state.remember(reading, spikeFactor: factor)
+      if state.repeats >= stuckAfter { finding.repeats = state.repeats }
       if reading.energy != .zero {
-        finding.missing = known.missing
-        known.missing = 0
+        finding.missing = state.missing
+        state.missing = 0
       }
-      state = known
+      return true
     }
     try report(finding, of: reading)
   }

@@ -50,6 +50,14 @@ public enum PlausibilityRule: UInt8, Sendable, CaseIterable {
     }
   }
 
+  /// The rule of that name.
+  public init?(name: String) {
+    guard let rule = PlausibilityRule.allCases.first(where: { "\($0.name)" == name }) else {
+      return nil
+    }
+    self = rule
+  }
+
   public var defaultSeverity: RuleSeverity {
     switch self {
     case .sentinelDate, .futureTimestamp, .negativeEnergy, .unknownSource, .farAboveCapacity:
