@@ -46,23 +46,18 @@ public final class ReadingJudge {
     of reading: Reading, _ rules: RuleSet, in arena: inout ByteArena, _ receivedAt: Timestamp
   ) throws(Rejection) {
     let kind = Int(reading.kind.rawValue)
-    guard kind < rules.tables.count, !rules.tables[kind].enforced.isEmpty else { return }
+    guard kind < rules.tables.count else { return }
     let table = rules.tables[kind]
     while row.count < table.columns.count { row.append(.null) }
     for (column, field) in table.fields { row[column] = field.value(of: reading, in: &arena) }
     let now = Timestamp(microseconds: receivedAt.microseconds + rules.clockOffset)
-    let constraints = table.enforced
-    let enforced = constraints.span
     let values = row
-    // By index: an element that is bound to a name is copied, and its arrays are counted.
-    for index in enforced.indices
-    where evaluator.verdict(of: enforced[index], row: values, texts: arena, now: now)
-      == .violated
-    {
-      if enforced[index].usesClock, !isViolatedAround(now, constraints[index], in: arena) {
-        continue
-      }
-      throw violation(of: constraints[index], table, reading, in: &arena)
+    let isFine = table.direct.allPass(row: values.span, texts: arena.bytes.span)
+    // Where one is broken, all are looked at in their order: the first is named, as PostgreSQL does.
+    for constraint in isFine ? table.others : table.enforced
+    where evaluator.verdict(of: constraint, row: values, texts: arena, now: now) == .violated {
+      if constraint.usesClock, !isViolatedAround(now, constraint, in: arena) { continue }
+      throw violation(of: constraint, table, reading, in: &arena)
     }
   }
 

@@ -37,6 +37,10 @@ public final class TableChecks: Sendable {
   /// Enforced here, in the order in which PostgreSQL checks them: by name (manual, CREATE TABLE).
   public let enforced: [CheckConstraint]
   public let deferred: [DeferredCheck]
+  /// The enforced constraints of common shapes, which nearly every reading passes in one go.
+  let direct: DirectTests
+  /// The other enforced constraints.
+  let others: [CheckConstraint]
   let columns: [CheckedColumn]
   /// The columns that an enforced constraint reads, and how a reading fills them.
   let fields: [(column: Int, field: ReadingField)]
@@ -72,6 +76,8 @@ public final class TableChecks: Sendable {
       }
     }
     self.enforced = enforced
+    direct = DirectTests(enforced)
+    others = enforced.filter { $0.directTest == nil }
     self.deferred = deferred
     self.columns = columns
     let used = Set(enforced.flatMap(\.columns))

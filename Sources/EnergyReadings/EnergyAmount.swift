@@ -15,7 +15,7 @@ public struct EnergyAmount: Sendable, Hashable, Comparable {
     microKWh = try ExactDecimal.parse(text, integerDigits: 9, scale: 6)
   }
 
-  public static let zero = EnergyAmount(microKWh: 0)
+  @inlinable public static var zero: EnergyAmount { EnergyAmount(microKWh: 0) }
 
   @inlinable
   public static func < (left: EnergyAmount, right: EnergyAmount) -> Bool {

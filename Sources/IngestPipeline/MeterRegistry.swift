@@ -57,9 +57,10 @@ public final class MeterRegistry: Sendable {
   }
 }
 
-/// An open-addressing hash table from device ids to entries; FNV-1a, linear probing.
+/// An open-addressing hash table from device ids to entries; linear probing.
 private struct DeviceTable {
   private var slots: [Int32] = [Int32](repeating: -1, count: 16)
+  private let seed = UInt64.random(in: .min ... .max)
   private var ids: [ByteSlice] = []
   private var devices: [RegisteredDevice] = []
 
@@ -79,9 +80,7 @@ private struct DeviceTable {
 
   /// The slot that holds `id`, or the free one where it would go.
   private func slot(for id: Span<UInt8>, in arena: borrowing ByteArena) -> Int {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for index in id.indices { hash = (hash ^ UInt64(id[index])) &* 0x100_0000_01b3 }
-    var slot = Int(truncatingIfNeeded: hash ^ hash >> 32) & (slots.count - 1)
+    var slot = Int(truncatingIfNeeded: id.hash(seed: seed)) & (slots.count - 1)
     while slots[slot] >= 0, !arena[ids[Int(slots[slot])]].elementsEqual(id) {
       slot = (slot + 1) & (slots.count - 1)
     }

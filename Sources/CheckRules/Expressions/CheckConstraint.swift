@@ -3,7 +3,10 @@
 import EnergyReadings
 
 /// A compiled CHECK constraint of a table or a domain.
-public struct CheckConstraint: Sendable {
+///
+/// A class, since it is handed around for every reading: a struct's arrays would be counted each
+/// time.
+public final class CheckConstraint: Sendable {
   public let name: String
   /// As `pg_get_expr` prints it.
   public let expression: String
@@ -32,7 +35,7 @@ public struct CheckConstraint: Sendable {
     var reader = ExpressionReader(try TokenReader(expression))
     let root = try reader.readAll(&compiler)
     program = try compiler.finish(root)
-    directTest = DirectTest(program)
+    directTest = DirectTest(program, columns)
     self.name = name
     self.expression = expression
     self.columns = compiler.columnsRead.sorted()

@@ -26,23 +26,28 @@ public final class CheckEvaluator {
   ///   - texts: the arena that texts with the pool `row` stand in.
   ///   - now: what `now()` gives.
   public func verdict(
-    of constraint: borrowing CheckConstraint, row: borrowing [SQLValue],
+    of constraint: CheckConstraint, row: borrowing [SQLValue],
     texts: borrowing ByteArena, now: Timestamp
   ) -> CheckVerdict {
     if let test = constraint.directTest {
-      return test.verdict(constraint.program, row: row.span, texts: texts.bytes.span)
+      // Bound one by one: the whole program would be copied, and each of its arrays counted.
+      let members = constraint.program.members
+      let constants = constraint.program.constants
+      return test.verdict(
+        row: row.span, texts: texts.bytes.span, members: members.span, constants: constants.span)
     }
+    let program = constraint.program
     var evaluation = Evaluation(
-      constraint.program, row: row.span, texts: texts.bytes.span, now: now.microseconds)
-    guard constraint.program.makesTexts else {
-      return CheckEvaluator.verdict(&evaluation, constraint.program.root)
+      program, row: row.span, texts: texts.bytes.span, now: now.microseconds)
+    guard program.makesTexts else {
+      return CheckEvaluator.verdict(&evaluation, program.root)
     }
     swap(&evaluation.scratch, &scratch)
     defer {
       evaluation.scratch.removeAll(keepingCapacity: true)
       swap(&evaluation.scratch, &scratch)
     }
-    return CheckEvaluator.verdict(&evaluation, constraint.program.root)
+    return CheckEvaluator.verdict(&evaluation, program.root)
   }
 
   private static func verdict(

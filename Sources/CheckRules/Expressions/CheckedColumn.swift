@@ -51,3 +51,13 @@ public struct Deferral: Error, Sendable {
 extension Deferral: CustomStringConvertible {
   public var description: String { reason }
 }
+
+extension CheckedColumn {
+  /// Decimals of `numeric(precision,scale)`, 0…38; nil for other types.
+  var decimals: Int? {
+    guard type.hasPrefix("numeric("), let comma = type.firstIndex(of: ","), type.hasSuffix(")"),
+      let scale = Int(type[type.index(after: comma)...].dropLast()), (0...38).contains(scale)
+    else { return nil }
+    return scale
+  }
+}

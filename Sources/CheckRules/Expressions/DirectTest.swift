@@ -26,15 +26,17 @@ enum DirectTest: Sendable {
   }
 
   /// The shape of a program, or nil for all others.
-  init?(_ program: Program) {
+  init?(_ program: Program, _ columns: [CheckedColumn]) {
     guard case .predicate(let root) = program.nodes[Int(program.root)] else { return nil }
     switch root {
     case .compareColumn:
-      guard let test = ColumnComparison(program, program.root) else { return nil }
+      guard let test = ColumnComparison(program, program.root, columns) else { return nil }
       self = .comparison(test)
     case .and(let list) where list.count == 2:
-      guard let first = ColumnComparison(program, program.operands[list.indices.lowerBound]),
-        let second = ColumnComparison(program, program.operands[list.indices.lowerBound + 1])
+      guard let first = ColumnComparison(
+          program, program.operands[list.indices.lowerBound], columns),
+        let second = ColumnComparison(
+          program, program.operands[list.indices.lowerBound + 1], columns)
       else { return nil }
       self = .range(first, second)
     case .isMember(let subject, let members, let isNegated, let hasNull):
@@ -45,9 +47,11 @@ enum DirectTest: Sendable {
     }
   }
 
+  /// - Parameters:
+  ///   - members: what the membership's range is of; slices of `constants`.
   @inline(__always)
   func verdict(
-    _ program: borrowing Program, row: Span<SQLValue>, texts: Span<UInt8>
+    row: Span<SQLValue>, texts: Span<UInt8>, members: Span<ByteSlice>, constants: Span<UInt8>
   ) -> CheckVerdict {
     switch self {
     case .comparison(let test): return test.verdict(row)
@@ -56,19 +60,60 @@ enum DirectTest: Sendable {
       // Violated on the left decides; undecided on the left is not overruled.
       return verdict == .passes ? second.verdict(row) : verdict
     case .membership(let test):
-      return test.verdict(
-        row, texts: texts, members: program.members.span, constants: program.constants.span)
+      return test.verdict(row, texts: texts, members: members, constants: constants)
     }
   }
 }
 
+/// The direct tests of several constraints of one table, one after the other in memory: to walk
+/// from object to object would count references for every reading.
+struct DirectTests: Sendable {
+  private var tests: [DirectTest] = []
+  private var members: [ByteSlice] = []
+  private var constants: [UInt8] = []
+
+  init(_ constraints: [CheckConstraint]) {
+    for constraint in constraints {
+      guard var test = constraint.directTest else { continue }
+      if case .membership(var membership) = test {
+        membership.members.start += Int32(members.count)
+        test = .membership(membership)
+      }
+      for slice in constraint.program.members {
+        members.append(
+          ByteSlice(offset: Int(slice.offset) + constants.count, count: Int(slice.count)))
+      }
+      constants += constraint.program.constants
+      tests.append(test)
+    }
+  }
+
+  /// Whether the row passes all of them for sure.
+  func allPass(row: Span<SQLValue>, texts: Span<UInt8>) -> Bool {
+    let (tests, members, constants) = (tests.span, members.span, constants.span)
+    for index in tests.indices
+    where tests[index].verdict(row: row, texts: texts, members: members, constants: constants)
+      != .passes
+    {
+      return false
+    }
+    return true
+  }
+}
+
 extension DirectTest.ColumnComparison {
-  fileprivate init?(_ program: Program, _ node: NodeIndex) {
+  fileprivate init?(_ program: Program, _ node: NodeIndex, _ columns: [CheckedColumn]) {
     guard
       case .predicate(.compareColumn(let comparison, let column, let number)) =
         program.nodes[Int(node)]
     else { return nil }
     self.init(comparison: comparison, column: column, number: number)
+    // With the column's own scale, so that no row's value has to be scaled.
+    if let scale = columns[Int(column)].decimals, scale > Int(number.scale),
+      let mantissa = number.mantissa(atScale: scale)
+    {
+      self.number = SQLNumber(mantissa: mantissa, scale: Int16(scale))
+    }
   }
 
   @inline(__always)

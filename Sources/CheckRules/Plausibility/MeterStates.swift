@@ -63,14 +63,14 @@ public struct MeterState: Sendable, Equatable {
 
 /// The states of the meters. 64 shards with a lock each: workers rarely meet.
 public final class MeterStates: Sendable {
-  private let shards: [Shard]
+  private let shards: InlineArray<64, Mutex<MeterStateTable>>
   /// Differs from process to process, so that nobody can choose ids that collide.
   private let seed = UInt64.random(in: .min ... .max)
 
   /// - Parameter limit: meters remembered; beyond it those heard longest ago are forgotten. Default
   ///   1,000,000, some 100 bytes each.
   public init(limit: Int = 1_000_000) {
-    shards = (0..<64).map { _ in Shard(limit: max(2, limit / 64)) }
+    shards = InlineArray { _ in Mutex(MeterStateTable(limit: max(2, limit / 64))) }
   }
 
   /// Calls `body` with the state of a meter, and whether it was known or is new; `body` says
@@ -78,21 +78,14 @@ public final class MeterStates: Sendable {
   func update(
     kind: ReadingKind, device: Span<UInt8>, _ body: (inout MeterState, Bool) -> Bool
   ) {
-    let hash = hash(kind, device)
-    shards[Int(truncatingIfNeeded: hash & 63)].table.withLock { table in
+    let hash = device.hash(seed: seed &+ UInt64(kind.rawValue))
+    shards[Int(truncatingIfNeeded: hash & 63)].withLock { table in
       table.update(kind, device, hash >> 6, body)
     }
   }
 
   /// Meters remembered.
-  public var count: Int { shards.reduce(0) { $0 + $1.table.withLock { $0.count } } }
-
-  /// FNV-1a over the device's bytes, begun from the seed and the kind.
-  private func hash(_ kind: ReadingKind, _ device: Span<UInt8>) -> UInt64 {
-    var hash = (seed ^ UInt64(kind.rawValue)) &* 0x100_0000_01b3
-    for index in device.indices { hash = (hash ^ UInt64(device[index])) &* 0x100_0000_01b3 }
-    return hash ^ hash >> 32
-  }
+  public var count: Int { shards.indices.reduce(0) { $0 + shards[$1].withLock { $0.count } } }
 
   /// Takes back a state of an earlier run; one that is known already, and therefore newer, stays.
   public func restore(kind: ReadingKind, device: String, _ state: MeterState) {
@@ -111,14 +104,8 @@ public final class MeterStates: Sendable {
 
   /// The states that changed since the last call.
   public func takeChanged() -> [Known] {
-    shards.flatMap { $0.table.withLock { $0.takeChanged() } }
+    shards.indices.flatMap { index in shards[index].withLock { $0.takeChanged() } }
   }
-}
-
-private final class Shard: Sendable {
-  let table: Mutex<MeterStateTable>
-
-  init(limit: Int) { table = Mutex(MeterStateTable(limit: limit)) }
 }
 
 /// An open-addressing hash table with linear probing. Entries stand in order of first sight, but

@@ -113,24 +113,29 @@ struct PlausibilityCheck {
   private mutating func checkCapacity(
     of reading: Reading, _ facts: DeviceFacts
   ) throws(Rejection) {
-    let energy = Int128(reading.energy.microKWh)
-    var rated = Int128(facts.capacity)
-    if reading.kind != .storage {
+    // Both sides in micro-kW seconds: to divide 128 bits would take as long as all the rest.
+    let rated: Int128
+    if reading.kind == .storage {
+      rated = Int128(facts.capacity) * 3_600
+    } else {
       guard let seconds = reading.intervalSeconds else { return }
-      rated = Int128(facts.ratedPower) * Int128(seconds) / 3_600
+      rated = Int128(facts.ratedPower) * Int128(seconds)
     }
+    let energy = Int128(reading.energy.microKWh) * 3_600
     if rated <= 0 || energy <= rated { return }
-    let allowed = "\(EnergyAmount(microKWh: Int64(clamping: rated))) kWh"
     // An agreed demand is a contract, not a limit of nature: consumers are flagged only.
     if energy >= rated * Int128(PlausibilitySettings.farAboveFactor), reading.kind != .consumption {
-      try broken(
-        .farAboveCapacity, path: "$.energy_amount",
-        "\(reading.energy) kWh, where the rated capacity allows \(allowed)")
+      let detail = above(rated, reading)
+      try broken(.farAboveCapacity, path: "$.energy_amount", detail)
     } else if energy * 100 > rated * Int128(settings.capacityPercent), reading.kind != .storage {
-      try broken(
-        .aboveCapacity, path: "$.energy_amount",
-        "\(reading.energy) kWh, where the rated capacity allows \(allowed)")
+      let detail = above(rated, reading)
+      try broken(.aboveCapacity, path: "$.energy_amount", detail)
     }
+  }
+
+  private func above(_ rated: Int128, _ reading: Reading) -> String {
+    "\(reading.energy) kWh, where the rated capacity allows "
+      + "\(EnergyAmount(microKWh: Int64(clamping: rated / 3_600))) kWh"
   }
 
   // MARK: The meter's past
