@@ -24,18 +24,18 @@ public final class DeadLetterKeeper: Service, CustomStringConvertible {
 
   private let lane: PostgresLane
   private let enrichment: EnrichmentSettings
-  private let plausibility: PlausibilitySettings
+  private let reference: ReferenceHolder
   private let retention: DeadLetterRetention
   private let onRedrive: @Sendable (RedriveReport) -> Void
   private let registrations = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
   public init(
-    postgresURL: String, enrichment: EnrichmentSettings, plausibility: PlausibilitySettings,
+    postgresURL: String, enrichment: EnrichmentSettings, reference: ReferenceHolder,
     retention: DeadLetterRetention, onRedrive: @escaping @Sendable (RedriveReport) -> Void
   ) {
     lane = PostgresLane(url: postgresURL, applicationName: "meter-ingestor dead letters")
     self.enrichment = enrichment
-    self.plausibility = plausibility
+    self.reference = reference
     self.retention = retention
     self.onRedrive = onRedrive
   }
@@ -58,8 +58,9 @@ public final class DeadLetterKeeper: Service, CustomStringConvertible {
         let report = try await lane.run { (connection) throws(PostgresError) in
           var filter = DeadLetterFilter()
           filter.isRegisteredMeanwhile = true
-          return try Redrive(connection, enrichment: enrichment, plausibility: plausibility)
-            .run(filter)
+          return try Redrive(
+            connection, enrichment: enrichment, reference: { _ in self.reference.current }
+          ).run(filter)
         }
         if report != RedriveReport() { onRedrive(report) }
       } catch {

@@ -30,15 +30,16 @@ public struct RedriveReport: Sendable, Equatable {
 public struct Redrive {
   private let connection: PostgresConnection
   private let enrichment: EnrichmentSettings
-  private let plausibility: PlausibilitySettings
+  private let reference: (PostgresConnection) throws(PostgresError) -> ReferenceData
 
+  /// - Parameter reference: what letters are judged by; asked for only when there are any.
   public init(
     _ connection: PostgresConnection, enrichment: EnrichmentSettings,
-    plausibility: PlausibilitySettings
+    reference: @escaping (PostgresConnection) throws(PostgresError) -> ReferenceData
   ) {
     self.connection = connection
     self.enrichment = enrichment
-    self.plausibility = plausibility
+    self.reference = reference
   }
 
   /// Letters that are tried in one transaction: a crash loses the work on so many, and no reading.
@@ -73,7 +74,7 @@ public struct Redrive {
     _ filter: DeadLetterFilter, _ progress: (Int) -> Bool
   ) throws(PostgresError) -> RedriveReport {
     let archive = DeadLetterArchive(connection)
-    let reference = try ReferenceData.load(plausibility, over: connection)
+    var reference: ReferenceData?
     // Of its own: what a meter showed since must not be compared with what it showed before.
     let batch = Batch(enrichment: enrichment, states: MeterStates(limit: 100_000))
     var report = RedriveReport()
@@ -83,12 +84,14 @@ public struct Redrive {
       let page = try archive.page(filter, after: cursor, limit: Redrive.batchSize)
       guard let last = page.last else { return report }
       cursor = last.cursor
+      if reference == nil { reference = try self.reference(connection) }
+      guard let known = reference else { return report }
       for letter in page {
         guard let letter = RedrivenLetter(letter) else {
           report.incomplete += 1
           continue
         }
-        batch.add(letter, by: reference)
+        batch.add(letter, by: known)
       }
       let ledger = try batch.commit(to: BatchStore(connection))
       report.refused += ledger.redrivenAgain

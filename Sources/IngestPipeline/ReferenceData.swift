@@ -2,6 +2,7 @@
 // by, and the holder that workers take the current state from.
 
 import CheckRules
+import Dispatch
 import PostgresStore
 import Synchronization
 
@@ -31,26 +32,46 @@ public struct ReferenceData: Sendable {
 
 /// Holds the snapshot that workers judge by.
 public final class ReferenceHolder: Sendable {
-  private let snapshot = Mutex<ReferenceData?>(nil)
+  private let state = Mutex(State())
+  /// Left when registry and rules are there for the first time.
+  private let firstLoad = DispatchGroup()
   let plausibility: PlausibilitySettings
 
-  public init(_ plausibility: PlausibilitySettings = .init()) { self.plausibility = plausibility }
+  private struct State {
+    var registry: MeterRegistry?
+    var rules: RuleSet?
+    var isComplete: Bool { registry != nil && rules != nil }
+  }
+
+  public init(_ plausibility: PlausibilitySettings = .init()) {
+    self.plausibility = plausibility
+    firstLoad.enter()
+  }
 
   /// The newest snapshot; empty before the first load.
-  public var current: ReferenceData { snapshot.withLock { $0 } ?? .empty }
+  public var current: ReferenceData {
+    state.withLock {
+      ReferenceData(registry: $0.registry ?? .empty, rules: $0.rules ?? .withoutChecks)
+    }
+  }
 
-  /// Loads the first snapshot; later ones come from ``ReferenceWatcher``.
+  /// Waits for the first load by ``ReferenceWatcher``, and loads itself where that fails to come: a
+  /// million devices are not to be read twice at the same time. Blocks.
   func loadIfEmpty(over connection: PostgresConnection) throws(PostgresError) {
-    guard snapshot.withLock({ $0 == nil }) else { return }
+    if firstLoad.wait(timeout: .now() + .seconds(30)) == .success { return }
     let loaded = try ReferenceData.load(plausibility, over: connection)
-    snapshot.withLock { $0 = $0 ?? loaded }
+    replace { $0 = State(registry: loaded.registry, rules: loaded.rules) }
   }
 
-  func replace(registry: MeterRegistry) {
-    snapshot.withLock { $0 = ReferenceData(registry: registry, rules: $0?.rules ?? .withoutChecks) }
-  }
+  func replace(registry: MeterRegistry) { replace { $0.registry = registry } }
+  func replace(rules: RuleSet) { replace { $0.rules = rules } }
 
-  func replace(rules: RuleSet) {
-    snapshot.withLock { $0 = ReferenceData(registry: $0?.registry ?? .empty, rules: rules) }
+  private func replace(_ change: (inout sending State) -> Void) {
+    let isFirst = state.withLock { state in
+      let wasComplete = state.isComplete
+      change(&state)
+      return !wasComplete && state.isComplete
+    }
+    if isFirst { firstLoad.leave() }
   }
 }

@@ -82,11 +82,12 @@ public struct ReferenceWatcher: Service, CustomStringConvertible {
     try await lane.run { (connection) throws(PostgresError) in
       try connection.execute("LISTEN meter_registry")
     }
+    try await reloadRules(&catalog)
     try await reloadRegistry()
     var loadedAt = ContinuousClock.now
-    var lookedAt = ContinuousClock.Instant?.none
+    var lookedAt = ContinuousClock.now
     while !Task.isCancelled {
-      if lookedAt.map({ ContinuousClock.now - $0 > .seconds(2) }) ?? true {
+      if ContinuousClock.now - lookedAt > .seconds(2) {
         try await reloadRules(&catalog)
         lookedAt = .now
       }

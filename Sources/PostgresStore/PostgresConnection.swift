@@ -124,14 +124,15 @@ public final class PostgresConnection {
   public func forEachRow(
     _ sql: String, _ body: (borrowing PostgresRow) -> Void
   ) throws(PostgresError) {
+    let operation = sql.firstWords
     guard PQsendQuery(raw, sql) == 1, PQsetSingleRowMode(raw) == 1 else {
-      throw failure(operation: sql.firstWords)
+      throw failure(operation: operation)
     }
     // Every result is taken, also after an error, or the connection is not free again.
     var problem: PostgresError?
     while let pointer = PQgetResult(raw) {
       do throws(PostgresError) {
-        let result = try Result(pointer, of: self, sql.firstWords)
+        let result = try Result(pointer, of: self, operation)
         if PQntuples(pointer) == 1 { body(PostgresRow(result)) }
       } catch {
         problem = problem ?? error

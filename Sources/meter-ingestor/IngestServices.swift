@@ -36,7 +36,7 @@ struct IngestServices {
     let reference = ReferenceHolder(settings.plausibility)
     let keeper = DeadLetterKeeper(
       postgresURL: settings.postgresURL, enrichment: settings.worker.enrichment,
-      plausibility: settings.plausibility, retention: settings.retention,
+      reference: reference, retention: settings.retention,
       onRedrive: reporter.redriven)
     var services: [any Service] = [
       StatusServer(

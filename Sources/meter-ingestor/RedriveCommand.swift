@@ -32,9 +32,11 @@ struct RedriveCommand: AsyncParsableCommand {
       try SchemaCheck.check(connection)
       var progress = ProgressLine()
       defer { progress.end() }
-      return try Redrive(
-        connection, enrichment: settings.worker.enrichment, plausibility: settings.plausibility
-      ).run(filter) { tried in
+      let redrive = Redrive(connection, enrichment: settings.worker.enrichment) {
+        (connection) throws(PostgresError) in
+        try ReferenceData.load(settings.plausibility, over: connection)
+      }
+      return try redrive.run(filter) { tried in
         progress.show(tried, "letters tried")
         return !stop.signal.isSet
       }

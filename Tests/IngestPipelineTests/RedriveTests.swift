@@ -25,7 +25,10 @@ import Testing
   {
     var filter = DeadLetterFilter()
     change(&filter)
-    return try Redrive(connection, enrichment: .init(), plausibility: .init()).run(filter)
+    let redrive = Redrive(connection, enrichment: .init()) { (connection) throws(PostgresError) in
+      try ReferenceData.load(.init(), over: connection)
+    }
+    return try redrive.run(filter)
   }
 
   private func report(passed: Int = 0, refused: Int = 0, incomplete: Int = 0) -> RedriveReport {
