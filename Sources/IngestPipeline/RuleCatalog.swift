@@ -40,8 +40,11 @@ public struct RuleCatalog: Sendable, Equatable {
       let clock = try connection.query(
         "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
       let middle = (before + Timestamp.now.microseconds) / 2
+      let obstacle = try connection.query(obstacleQuery).first?[0]
       var tables: [Table] = []
-      for kind in ReadingKind.allCases { tables.append(try table(of: kind, connection)) }
+      for kind in ReadingKind.allCases {
+        tables.append(try table(of: kind, obstacle: obstacle, connection))
+      }
       return RuleCatalog(
         tables: tables, environment: environment,
         clockOffset: (clock.first?[0].flatMap { Int64($0) } ?? middle) - middle)
@@ -80,7 +83,7 @@ public struct RuleCatalog: Sendable, Equatable {
   }
 
   private static func table(
-    of kind: ReadingKind, _ connection: PostgresConnection
+    of kind: ReadingKind, obstacle: String?, _ connection: PostgresConnection
   ) throws(PostgresError) -> Table {
     let (name, carried) = BatchStore.table(of: kind)
     let columns = try connection.query(columnsQuery, [name], as: "read columns of \(name)").map {
@@ -91,9 +94,11 @@ public struct RuleCatalog: Sendable, Equatable {
         hasPlainCollation: row[3] == "t")
     }
     let trigger = try connection.query(triggerQuery, [name], as: "read triggers of \(name)")
-    let deferral = trigger.first?[0].map {
-      "trigger \($0) may change the row before PostgreSQL checks it"
-    }
+    let deferral =
+      obstacle
+      ?? trigger.first?[0].map {
+        "trigger \($0) may change the row before PostgreSQL checks it"
+      }
     let constraints = try connection.query(
       constraintsQuery, [name], as: "read constraints of \(name)")
     return Table(
@@ -104,6 +109,18 @@ public struct RuleCatalog: Sendable, Equatable {
           deferral: deferral ?? row[3].map { "it holds for partition \($0) only" })
       })
   }
+
+  /// What makes every expression mean something else than is computed here: another encoding, in
+  /// which characters are counted otherwise, and casts between PostgreSQL's own types that somebody
+  /// made (16384 is the first oid of what is not PostgreSQL's own; transam.h).
+  private static let obstacleQuery = """
+    SELECT CASE
+      WHEN current_setting('server_encoding') <> 'UTF8' THEN
+        'the database is encoded in ' || current_setting('server_encoding') || ', not in UTF8'
+      WHEN EXISTS (
+        SELECT FROM pg_cast WHERE oid >= 16384 AND castsource < 16384 AND casttarget < 16384)
+      THEN 'the database has casts of its own between built-in types' END
+    """
 
   /// A domain's column has the type that the domain is made of; one that the database generates
   /// cannot be known here.

@@ -48,6 +48,7 @@ public struct HostileDay: Sendable {
     script.playSeveralReadings()
     script.playDatabaseRejections()
     try script.playSignatures()
+    script.playImplausibleReadings()
     records = script.records
     registry = try HostileScript.registry()
   }

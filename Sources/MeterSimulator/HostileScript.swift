@@ -195,6 +195,18 @@ struct HostileScript {
     send(code, to: Self.battery, Self.reading(at: "2070-06-01T12:00:00+07:00", "1", Self.charge))
   }
 
+  /// What only the registry can tell: a source that the producer does not have, and ten times what
+  /// its 1,000 kW, or a battery's 1 MWh, allow.
+  mutating func playImplausibleReadings() {
+    send("check_violation", to: Self.solar, reading("0.25", #""energy_source":"moonshine""#))
+    let code = "implausible"
+    send(code, to: Self.solar, reading("0.25", #""energy_source":"wind""#))
+    send(code, to: Self.solar, reading("2500", #""interval_seconds":900"#))
+    send(code, to: Self.battery, reading("10000", Self.charge))
+    // A fifth more than the rated capacity is doubtful, not impossible.
+    send("ok", to: Self.solar, reading("301", #""interval_seconds":900"#))
+  }
+
   mutating func playIdentities() {
     send("unknown_topic", to: "gridtokenx/v1/BKK-07/heat/x-1", reading())
     send("unknown_topic", to: "gridtokenx/v1/short", reading())

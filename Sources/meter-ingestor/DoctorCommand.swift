@@ -113,7 +113,10 @@ private struct Examination {
       SELECT name || ' ' || privilege
       FROM (VALUES ('grid.energy_production', 'INSERT'), ('grid.energy_consumption', 'INSERT'),
         ('grid.storage_operations', 'INSERT'), ('ingest.dead_letters', 'INSERT'),
-        ('ingest.dead_letters', 'UPDATE'), ('blockchain.registered_producers', 'SELECT'),
+        ('ingest.dead_letters', 'UPDATE'), ('ingest.dead_letters', 'DELETE'),
+        ('ingest.reading_flags', 'INSERT'), ('ingest.reading_flags', 'DELETE'),
+        ('ingest.meter_states', 'INSERT'), ('ingest.meter_states', 'UPDATE'),
+        ('ingest.inactive_devices', 'SELECT'), ('blockchain.registered_producers', 'SELECT'),
         ('blockchain.registered_consumers', 'SELECT'), ('grid.energy_storage', 'SELECT'),
         ('monitoring.system_metrics', 'INSERT')) AS needed (name, privilege)
       WHERE NOT has_table_privilege(name, privilege)

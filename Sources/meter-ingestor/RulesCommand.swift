@@ -19,8 +19,11 @@ struct RulesCommand: AsyncParsableCommand {
   @OptionGroup var options: ConfigurationOptions
   @Flag(help: "Print JSON.")
   var json = false
+  @Flag(help: "Print the plausibility rules as the table of the README.")
+  var markdown = false
 
   func run() async throws {
+    if markdown { return printMarkdown() }
     let settings = try await options.load()
     let entries = try await onThread {
       let connection = try PostgresConnection(url: settings.postgresURL)
@@ -37,6 +40,15 @@ struct RulesCommand: AsyncParsableCommand {
       }
       print("  \(entry.line)")
       for note in entry.notes { print("      \(note)") }
+    }
+  }
+}
+
+extension RulesCommand {
+  private func printMarkdown() {
+    print("| rule | default | a reading… | source |\n| --- | --- | --- | --- |")
+    for rule in PlausibilityRule.allCases {
+      print("| `\(rule.name)` | \(rule.defaultSeverity) | \(rule.meaning) | \(rule.source) |")
     }
   }
 }

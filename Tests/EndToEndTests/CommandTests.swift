@@ -9,6 +9,7 @@ import Testing
 @Suite struct CommandTests {
   @Test(arguments: [
     "run", "migrate", "register", "replay", "simulate", "capture", "config", "doctor", "demo",
+    "rules", "validate", "dead-letters",
   ])
   func helpReadsWell(command: String) throws {
     let help = try run([command, "--help"])
@@ -76,12 +77,13 @@ import Testing
     #expect(defaults.output == (try run(["config", "--defaults", "--json"])).output)
   }
 
-  @Test func theReadmeListsTheSettings() throws {
+  @Test func theReadmeListsSettingsAndRules() throws {
     let readme = try String(
       contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("README.md"), encoding: .utf8)
     #expect(readme.contains(try run(["config", "--markdown"]).output))
+    #expect(readme.contains(try run(["rules", "--markdown"]).output))
   }
 
   @Test func migrateTellsAndDoctorAgrees() throws {

@@ -88,6 +88,25 @@ import Testing
     #expect(try await ingestor.metric("meter_ingestor_rule_changes_total") == 2)
   }
 
+  /// The batch is judged by the rules of its first message; what came meanwhile PostgreSQL enforces.
+  @Test func aConstraintThatIsAddedWhileABatchIsOpen() async throws {
+    let ingestor = try RunningIngestor(
+      database: database, broker: services.mqttURL, grid: grid, settings: ["ingest.linger": "4s"])
+    try await ingestor.waitUntilReady()
+    let time = #""timestamp":"2026-11-01T00:00:00Z","consumer_type":"industrial""#
+    try publish(#"\#(time),"energy_amount":1"#, device: "small")
+    try publish(#"\#(time),"energy_amount":9"#, device: "large")
+    try execute(
+      "ALTER TABLE grid.energy_consumption ADD CONSTRAINT late CHECK (energy_amount < 5) NOT VALID")
+    try await ingestor.expectBalancedLedger(received: 2)
+    #expect(
+      try value(
+        "SELECT concat_ws(' ', device_id, constraint_name, sqlstate) FROM ingest.dead_letters",
+        in: database) == "large late 23514")
+    #expect(try await ingestor.metric("meter_ingestor_batches_repaired_total") == 1)
+    #expect(try value("SELECT consumer_id FROM grid.energy_consumption", in: database) == "small")
+  }
+
   /// What only PostgreSQL can judge is said, listed and counted, and enforced all the same.
   @Test func aConstraintOfAUsersFunctionIsLeftToPostgreSQL() async throws {
     try execute(

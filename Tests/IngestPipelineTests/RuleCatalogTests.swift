@@ -177,6 +177,18 @@ import Testing
     #expect(try deferred(.consumption) == [])
   }
 
+  /// A cast that somebody made is printed like PostgreSQL's own.
+  @Test func castsOfTheDatabaseLeaveAllToPostgreSQL() throws {
+    try connection.execute(
+      """
+      CREATE FUNCTION public.always_true(text) RETURNS boolean LANGUAGE sql IMMUTABLE
+        AS 'SELECT true';
+      CREATE CAST (text AS boolean) WITH FUNCTION public.always_true(text)
+      """)
+    #expect(try names(.consumption) == [])
+    #expect(try deferred(.consumption).allSatisfy { $0.reason.contains("casts of its own") })
+  }
+
   @Test func aPartitionsOwnConstraintsAreLeftToPostgreSQL() throws {
     try connection.execute(
       """

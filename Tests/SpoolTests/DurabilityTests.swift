@@ -42,28 +42,29 @@ import Testing
     #expect(notes.appended > 1_000)
   }
 
-  /// A file system of 24 MiB that the test mounts.
   @Test(.enabled(if: SmallDisk.isPossible, "mounting a small tmpfs takes root"))
   func aFullDiskRefusesAndTheRestIsKept() throws {
-    let disk = try SmallDisk(scratch.path)
-    let spool = try disk.spool()
-    let appended = try appendUntilRefused(spool)
-    try expect(spool, holds: 1...appended)
-    // What a full disk must not hinder: to drain.
-    try spool.remove(through: 500)
-    try expect(spool, holds: 501...appended)
-    try spool.remove(through: appended)
-    #expect(spool.isEmpty)
-    try spool.append(appended + 1...appended + 500)
-    try expect(spool, holds: appended + 1...appended + 500)
+    try SmallDisk.use(in: scratch.path) { disk in
+      let spool = try disk.spool()
+      let appended = try appendUntilRefused(spool)
+      try expect(spool, holds: 1...appended)
+      // What a full disk must not hinder: to drain.
+      try spool.remove(through: 500)
+      try expect(spool, holds: 501...appended)
+      try spool.remove(through: appended)
+      #expect(spool.isEmpty)
+      try spool.append(appended + 1...appended + 500)
+      try expect(spool, holds: appended + 1...appended + 500)
+    }
   }
 
   @Test(.enabled(if: SmallDisk.isPossible, "mounting a small tmpfs takes root"))
   func aFullDiskAndAnEndOfTheProcess() throws {
-    let disk = try SmallDisk(scratch.path)
-    let appended: Int64
-    do { appended = try appendUntilRefused(try disk.spool()) }
-    try expect(try disk.spool(), holds: 1...appended)
+    try SmallDisk.use(in: scratch.path) { disk in
+      let appended: Int64
+      do { appended = try appendUntilRefused(try disk.spool()) }
+      try expect(try disk.spool(), holds: 1...appended)
+    }
   }
 
   /// A limit of the file's size works without root, in a process of its own.
@@ -85,22 +86,23 @@ import Testing
 
   @Test(.enabled(if: SmallDisk.isPossible, "mounting a small tmpfs takes root"))
   func aReadOnlyDiskIsNamed() throws {
-    let disk = try SmallDisk(scratch.path)
-    try disk.makeReadOnly()
-    let error = try #require(#expect(throws: SpoolError.self) { try disk.spool() })
-    #expect(error.code == .cannotOpen)
-    #expect("\(error)".contains("Read-only file system"))
+    try SmallDisk.use(in: scratch.path) { disk in
+      try disk.makeReadOnly()
+      let error = try #require(#expect(throws: SpoolError.self) { try disk.spool() })
+      #expect(error.code == .cannotOpen)
+      #expect("\(error)".contains("Read-only file system"))
+    }
   }
 
   /// In a process of its own, whose memory no other test uses.
   @Test func aMillionMessagesInFlatMemory() async throws {
     let path = scratch.path
-    let result = try #require(
-      await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
-        [path = path as String] in
-        try Million(directory: path).run()
-      })
-    print(String(decoding: result.standardOutputContent, as: UTF8.self))
+    let result = await #expect(
+      processExitsWith: .success, observing: [\.standardOutputContent]
+    ) { [path = path as String] in
+      try Million(directory: path).run()
+    }
+    print(String(decoding: try #require(result).standardOutputContent, as: UTF8.self))
     #expect(try scratch.spool().isEmpty)
   }
 }
@@ -195,20 +197,21 @@ private struct Million {
       directory: directory, clientID: Scratch.clientID)
     try append(10_000, to: spool, topic, payload)
     let before = residentBytes()
-    let writing = try ContinuousClock().measure {
+    try measure("append, 10,000 a batch", 990_000) {
       for _ in 1..<100 { try append(10_000, to: spool, topic, payload) }
     }
-    report("append, 10,000 a batch", writing, 990_000)
-    let opening = try reopen(&spool)
-    report("check at open", opening, 1_000_000)
-    let draining = try ContinuousClock().measure {
+    // Another one meanwhile, since the lock lasts as long as the spool.
+    spool = try Spool(directory: directory, clientID: "other")
+    try measure("check at open", 1_000_000) {
+      spool = try Spool(directory: directory, clientID: Scratch.clientID)
+    }
+    try measure("drain, 10,000 a batch", 1_000_000) {
       while !spool.isEmpty {
         let portion = try spool.oldest(limit: 10_000)
         if portion.messages.contains(where: { $0.payload.count != 200 }) { exit(2) }
         try spool.remove(through: portion.lastSequence ?? 0)
       }
     }
-    report("drain, 10,000 a batch", draining, 1_000_000)
     let growth = residentBytes() - before
     print("spool: resident memory grew by \(growth >> 10) KiB")
     fflush(nil)
@@ -225,16 +228,14 @@ private struct Million {
     }
   }
 
-  private func reopen(_ spool: inout Spool) throws -> Duration {
-    // Another name meanwhile, since the lock lasts as long as the spool.
-    spool = try Spool(directory: directory, clientID: "other")
-    return try ContinuousClock().measure {
-      spool = try Spool(directory: directory, clientID: Scratch.clientID)
-    }
-  }
-
-  private func report(_ what: String, _ time: Duration, _ count: Int) {
-    print("spool: \(what): \(Int(Double(count) / (time / .seconds(1)))) messages/s")
+  /// Prints how many messages a second passed, and what each cost: the second does not depend on what
+  /// else the machine does.
+  private func measure(_ what: String, _ count: Int, _ body: () throws -> Void) rethrows {
+    let cpu = clock()
+    let time = try ContinuousClock().measure(body)
+    let rate = Int(Double(count) / (time / .seconds(1)))
+    let cost = Double(clock() - cpu) / Double(CLOCKS_PER_SEC) * 1e6 / Double(count)
+    print("spool: \(what): \(rate) messages/s, \(String(format: "%.2f", cost)) µs of CPU each")
   }
 
   private func residentBytes() -> Int {
@@ -244,19 +245,24 @@ private struct Million {
   }
 }
 
-/// A small file system, unmounted with its last reference.
-private final class SmallDisk {
+/// A file system of 24 MiB.
+private struct SmallDisk {
   let path: String
 
   static let isPossible = geteuid() == 0 && run("unshare", "--mount", "true")
 
-  init(_ directory: String) throws {
+  private init(_ directory: String) throws {
     path = directory + "/disk"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     try #require(SmallDisk.run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", path))
   }
 
-  deinit { _ = SmallDisk.run("umount", path) }
+  /// Runs `body` with a small disk, which is gone afterwards; lazily, since a spool may be open yet.
+  static func use(in directory: String, _ body: (SmallDisk) throws -> Void) throws {
+    let disk = try SmallDisk(directory)
+    defer { _ = run("umount", "--lazy", disk.path) }
+    try body(disk)
+  }
 
   func makeReadOnly() throws {
     try #require(SmallDisk.run("mount", "-o", "remount,ro", path))

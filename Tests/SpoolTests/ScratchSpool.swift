@@ -8,10 +8,16 @@ import Testing
 
 /// A directory that is gone with its last reference.
 final class Scratch {
-  let path = FileManager.default.temporaryDirectory
-    .appendingPathComponent("spool-\(UUID().uuidString)").path
+  let path: String
 
-  init() throws {
+  /// - Parameter isVolatile: where fsync costs nothing, for tests that open many files and are not
+  ///   about what lasts.
+  init(isVolatile: Bool = false) throws {
+    let memory = "/dev/shm"
+    let parent =
+      isVolatile && FileManager.default.isWritableFile(atPath: memory)
+      ? URL(filePath: memory) : FileManager.default.temporaryDirectory
+    path = parent.appendingPathComponent("spool-\(UUID().uuidString)").path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 
@@ -67,7 +73,7 @@ extension Spool {
     }
   }
 
-  /// All messages, in portions, without removing them: reads from an open spool end with the last.
+  /// All messages; they stay.
   func all() throws -> [NumberedMessage] {
     let spooled = try oldest(limit: .max, bytes: 1 << 30)
     return spooled.messages.map { NumberedMessage($0, of: spooled) }

@@ -33,7 +33,8 @@ enum DirectTest: Sendable {
       guard let test = ColumnComparison(program, program.root, columns) else { return nil }
       self = .comparison(test)
     case .and(let list) where list.count == 2:
-      guard let first = ColumnComparison(
+      guard
+        let first = ColumnComparison(
           program, program.operands[list.indices.lowerBound], columns),
         let second = ColumnComparison(
           program, program.operands[list.indices.lowerBound + 1], columns)
