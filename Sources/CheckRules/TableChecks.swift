@@ -59,6 +59,22 @@ public final class TableChecks: Sendable {
       if column.isCarried, field == nil { column.type = "unknown" }
       return column
     }
+    (enforced, deferred) = TableChecks.compile(constraints, known, environment)
+    direct = DirectTests(enforced)
+    others = enforced.filter { $0.directTest == nil }
+    self.columns = columns
+    let used = Set(enforced.flatMap(\.columns))
+    self.fields = fields.enumerated().compactMap { index, field in
+      guard used.contains(index), let field else { return nil }
+      return (index, field)
+    }
+  }
+
+  /// Those that can be judged here, by name, and those that cannot.
+  private static func compile(
+    _ constraints: [ConstraintDefinition], _ columns: [CheckedColumn],
+    _ environment: CheckEnvironment
+  ) -> (enforced: [CheckConstraint], deferred: [DeferredCheck]) {
     var enforced: [CheckConstraint] = []
     var deferred: [DeferredCheck] = []
     for constraint in constraints.sorted(by: { $0.name < $1.name }) {
@@ -67,7 +83,7 @@ public final class TableChecks: Sendable {
         enforced.append(
           try CheckConstraint(
             name: constraint.name, expression: constraint.expression,
-            columns: known.renaming(constraint.domainColumn, to: "VALUE"),
+            columns: columns.renaming(constraint.domainColumn, to: "VALUE"),
             environment: environment))
       } catch {
         deferred.append(
@@ -75,16 +91,7 @@ public final class TableChecks: Sendable {
             name: constraint.name, expression: constraint.expression, reason: error.reason))
       }
     }
-    self.enforced = enforced
-    direct = DirectTests(enforced)
-    others = enforced.filter { $0.directTest == nil }
-    self.deferred = deferred
-    self.columns = columns
-    let used = Set(enforced.flatMap(\.columns))
-    self.fields = fields.enumerated().compactMap { index, field in
-      guard used.contains(index), let field else { return nil }
-      return (index, field)
-    }
+    return (enforced, deferred)
   }
 }
 

@@ -217,6 +217,12 @@ private final class Bench {
     bench.heardZero(at: at(6), sequence: 5)
     #expect(verdict(7, 6) == ["gap"])
     #expect(verdict(8, 7) == [])
+    // The wildest counter.
+    for round in 0..<3 {
+      bench.heardZero(at: at(9 + 2 * round), sequence: 0)
+      bench.heardZero(at: at(10 + 2 * round), sequence: .max)
+    }
+    #expect(verdict(20, .max) == ["gap"])
   }
 
   @Test func gapsByTheLengthOfTheInterval() {
@@ -230,5 +236,8 @@ private final class Bench {
     #expect(verdict(35) == [])
     #expect(verdict(65) == ["gap"])
     #expect(verdict(80) == [])
+    // Set to another interval: nothing can be said of the time between.
+    let other = bench.reading(1_000, at: at(0) + 200 * 60_000_000, seconds: 60)
+    #expect(bench.verdict(other) == [])
   }
 }

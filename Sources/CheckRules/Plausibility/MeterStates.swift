@@ -18,6 +18,8 @@ public struct MeterState: Sendable, Equatable {
   public var peak: Int64
   /// The device's own counter, -1 where it gives none.
   public var lastSequence: Int64
+  /// Length of its newest interval, seconds; 0 where it is not known.
+  var lastInterval: Int32 = 0
   /// Intervals found missing that no stored reading tells of yet: a zero reading cannot be marked.
   var missing: Int64 = 0
 
@@ -34,10 +36,14 @@ public struct MeterState: Sendable, Equatable {
   }
 
   /// Intervals between the last reading and a newer one: by the device's counter, else by the length
-  /// of its interval. A counter that went back began anew.
+  /// of its interval. A counter that went back began anew; a meter whose interval changed was set
+  /// anew, and nothing can be said.
   func intervalsMissing(before reading: Reading) -> Int64 {
+    if let interval = reading.intervalSeconds, lastInterval > 0, interval != lastInterval {
+      return 0
+    }
     if let sequence = reading.sequence, lastSequence >= 0 {
-      return max(0, sequence - lastSequence - 1)
+      return min(max(0, sequence - lastSequence - 1), 1_000_000_000)
     }
     guard let seconds = reading.intervalSeconds, seconds > 0 else { return 0 }
     let interval = Int64(seconds) * 1_000_000
@@ -58,6 +64,7 @@ public struct MeterState: Sendable, Equatable {
     lastEnergy = energy
     lastAt = reading.timestamp
     lastSequence = reading.sequence ?? -1
+    lastInterval = reading.intervalSeconds ?? 0
   }
 }
 

@@ -161,7 +161,8 @@ struct PlausibilityCheck {
         return true
       }
       guard reading.timestamp > state.lastAt else { return false }
-      state.missing += state.intervalsMissing(before: reading)
+      // Bounded: a counter may jump to whatever an Int64 holds, again and again.
+      state.missing = min(state.missing + state.intervalsMissing(before: reading), 1_000_000_000)
       if state.readings >= PlausibilitySettings.readingsBeforeSpike,
         reading.energy.microKWh > state.peak &* factor
       {
