@@ -62,14 +62,15 @@ extension Timestamp {
       let day = text.number(at: 8, digits: 2), let hour = text.number(at: 11, digits: 2),
       let minute = text.number(at: 14, digits: 2), let second = text.number(at: 17, digits: 2)
     else { throw .notATimestamp }
-    guard (1...12).contains(month), day >= 1, day <= daysIn(month: month, year: year),
+    guard (1...12).contains(month), day >= 1, day <= CalendarDate.length(month: month, year: year),
       hour < 24, minute < 60, second <= 60
     else { throw .outOfRange }
     var index = 19
     let fraction = try text.fraction(at: &index)
     let offset = try text.offsetSeconds(at: index)
     let seconds =
-      daysSinceEpoch(year: year, month: month, day: day) * 86_400 + hour * 3_600 + minute * 60
+      CalendarDate(year: year, month: month, day: day).daysSinceEpoch * 86_400 + hour * 3_600
+      + minute * 60
       + second - offset
     self.init(microseconds: Int64(seconds) * 1_000_000 + Int64(fraction))
   }
@@ -120,30 +121,12 @@ extension Span where Element == UInt8 {
   }
 }
 
-private func daysIn(month: Int, year: Int) -> Int {
-  switch month {
-  case 4, 6, 9, 11: 30
-  case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
-  default: 31
-  }
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, by eras of 400 years
-/// (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil).
-private func daysSinceEpoch(year: Int, month: Int, day: Int) -> Int {
-  let shifted = month <= 2 ? year - 1 : year
-  let era = (shifted >= 0 ? shifted : shifted - 399) / 400
-  let yearOfEra = shifted - era * 400
-  let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-  return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-}
-
 extension Timestamp: CustomStringConvertible {
   /// RFC 3339 in UTC, with six decimals.
   public var description: String {
     let day = Int64(86_400_000_000)
     let days = Int(microseconds >= 0 ? microseconds / day : (microseconds - day + 1) / day)
-    let date = civilDate(daysSinceEpoch: days)
+    let date = CalendarDate(daysSinceEpoch: days)
     let rest = microseconds - Int64(days) * day
     func two(_ value: Int64) -> String { (value < 10 ? "0" : "") + String(value) }
     let time = [rest / 3_600_000_000, rest / 60_000_000 % 60, rest / 1_000_000 % 60].map(two)
@@ -153,17 +136,4 @@ extension Timestamp: CustomStringConvertible {
     let calendar = "\(year)-\(two(Int64(date.month)))-\(two(Int64(date.day)))"
     return "\(calendar)T\(time.joined(separator: ":")).\(fraction)Z"
   }
-}
-
-/// The date that many days after 1970-01-01 (Hinnant, civil_from_days).
-private func civilDate(daysSinceEpoch days: Int) -> (year: Int, month: Int, day: Int) {
-  let shifted = days + 719_468
-  let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-  let dayOfEra = shifted - era * 146_097
-  let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-  let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-  let marchMonth = (5 * dayOfYear + 2) / 153
-  let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
-  let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-  return (year, month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
 }
