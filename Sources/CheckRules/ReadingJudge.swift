@@ -16,41 +16,47 @@ public final class ReadingJudge {
   /// - Parameters:
   ///   - facts: what the registry says of the device, nil where it is not registered; its texts
   ///     stand in `registry`.
+  ///   - receivedAt: what the reading's time is compared with.
+  ///   - now: what `now()` is to CHECKs; nil: `receivedAt`.
   /// - Returns: the rules that the reading breaks and is stored with nevertheless.
   /// - Throws: the first reason to turn it away.
   public func judge(
     _ reading: inout Reading, by rules: RuleSet, facts: DeviceFacts?,
-    registry: borrowing ByteArena, in arena: inout ByteArena, receivedAt: Timestamp
+    registry: borrowing ByteArena, in arena: inout ByteArena, receivedAt: Timestamp,
+    now: Timestamp? = nil
   ) throws(Rejection) -> [ReadingFlag] {
+    let now = now ?? receivedAt
     var check = PlausibilityCheck(rules.plausibility)
     try check.checkTime(of: reading, receivedAt: receivedAt)
-    try checkConstraints(of: reading, rules, in: &arena, receivedAt)
+    try checkConstraints(of: reading, rules, in: &arena, now)
     try check.check(reading, by: facts, registry, in: arena)
-    try check.checkPast(of: reading, in: arena, states)
+    try check.checkPast(of: reading, receivedAt: receivedAt, in: arena, states)
     if !check.flags.isEmpty, reading.kind == .production {
       // Half the trust for each doubt; the constraints see the score that will be stored.
       reading.qualityScore >>= Int32(check.flags.count)
-      try checkConstraints(of: reading, rules, in: &arena, receivedAt)
+      try checkConstraints(of: reading, rules, in: &arena, now)
     }
     return check.flags
   }
 
   /// A reading of zero: heard, and nothing to store.
-  public func heard(_ reading: Reading, by rules: RuleSet, in arena: borrowing ByteArena) {
+  public func heard(
+    _ reading: Reading, by rules: RuleSet, in arena: borrowing ByteArena, receivedAt: Timestamp
+  ) {
     var check = PlausibilityCheck(rules.plausibility)
     // Nothing is reported of a zero reading.
-    try? check.checkPast(of: reading, in: arena, states)
+    try? check.checkPast(of: reading, receivedAt: receivedAt, in: arena, states)
   }
 
   private func checkConstraints(
-    of reading: Reading, _ rules: RuleSet, in arena: inout ByteArena, _ receivedAt: Timestamp
+    of reading: Reading, _ rules: RuleSet, in arena: inout ByteArena, _ time: Timestamp
   ) throws(Rejection) {
     let kind = Int(reading.kind.rawValue)
     guard kind < rules.tables.count else { return }
     let table = rules.tables[kind]
     while row.count < table.columns.count { row.append(.null) }
     for (column, field) in table.fields { row[column] = field.value(of: reading, in: &arena) }
-    let now = Timestamp(microseconds: receivedAt.microseconds + rules.clockOffset)
+    let now = Timestamp(microseconds: time.microseconds + rules.clockOffset)
     let values = row
     let isFine = table.direct.allPass(row: values.span, texts: arena.bytes.span)
     // Where one is broken, all are looked at in their order: the first is named, as PostgreSQL does.

@@ -25,6 +25,14 @@ public final class RuleSet: Sendable {
   /// The plausibility rules alone.
   public static let withoutChecks = RuleSet(tables: [])
 
+  /// The same for readings of the past that come out of order: without the rules that compare a
+  /// reading with those before it.
+  public var withoutPast: RuleSet {
+    var plausibility = plausibility
+    for rule in [PlausibilityRule.gap, .spike, .stuckValue] { plausibility[rule] = .off }
+    return RuleSet(tables: tables, plausibility: plausibility, clockOffset: clockOffset)
+  }
+
   /// How long a batch may take to its commit, and how far clocks may differ: within it the verdict
   /// of a constraint that asks for the time is PostgreSQL's, µs.
   static let clockMargin: Int64 = 10_000_000

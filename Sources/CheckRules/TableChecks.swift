@@ -53,10 +53,11 @@ public final class TableChecks: Sendable {
     self.kind = kind
     self.table = table
     let fields = columns.map { ReadingField(column: $0.name, of: kind) }
-    // A column that the ingestor writes and that nothing here knows how to fill is left alone.
+    // A column that the ingestor writes and that nothing here knows how to fill, or that would
+    // round what it is given, is left alone.
     let known = zip(columns, fields).map { column, field in
       var column = column
-      if column.isCarried, field == nil { column.type = "unknown" }
+      if column.isCarried, !(field?.isHeldExactly(by: column) ?? false) { column.type = "unknown" }
       return column
     }
     (enforced, deferred) = TableChecks.compile(constraints, known, environment)
@@ -133,6 +134,18 @@ enum ReadingField: Sendable {
     case (.storage, "grid_location"): self = .gridLocation
     default: return nil
     }
+  }
+
+  /// Whether the column stores the value as it is here.
+  func isHeldExactly(by column: CheckedColumn) -> Bool {
+    let decimals =
+      switch self {
+      case .energy, .price: 6
+      case .efficiency, .qualityScore: 4
+      default: 0
+      }
+    if decimals == 0 || column.type == "numeric" { return true }
+    return (column.decimals ?? 0) >= decimals
   }
 
   /// Where the payload gives it; empty where the topic does.

@@ -123,6 +123,7 @@ public final class Batch {
     ledger.messages += 1
     decoder.decode(message, in: &arena, into: &decoded)
     ledger.unknownFields += decoded.unknownFields
+    let before = count
     for index in decoded.accepted.indices where isAsked(decoded.accepted[index].place) {
       settle(decoded.accepted[index].reading, decoded.accepted[index].place, reference)
     }
@@ -132,13 +133,18 @@ public final class Batch {
         rejected.rejection, place: rejected.place, kind: rejected.kind, device: rejected.device,
         message: messages.count - 1)
     }
+    // A letter that holds nothing of what it is about stays open.
+    if count == before, letters[messages.count - 1] != nil {
+      lettersRefused.insert(messages.count - 1)
+    }
   }
 
-  /// Whether a reading of the last message is wanted: of a dead letter about one of two readings,
-  /// only that.
+  /// Whether a reading of the last message is wanted: of a dead letter about one of two readings of
+  /// one object, only that. Of an element of several, the letter holds that element alone, and all
+  /// that is in it is wanted.
   private func isAsked(_ place: ReadingPlace) -> Bool {
     guard !letters.isEmpty, let index = place.index, let letter = letters[messages.count - 1],
-      let asked = letter.index
+      let asked = letter.index, place.text == messages[messages.count - 1].payload
     else { return true }
     return index == asked
   }
@@ -170,13 +176,16 @@ public final class Batch {
       if reading.energy == .zero {
         // Heard, but nothing to store: the tables hold amounts above 0 only.
         ledger.zeros[kind] += 1
-        judge.heard(reading, by: reference.rules, in: arena)
+        if reference.registry.device(arena[reading.device], kind: reading.kind) != nil {
+          judge.heard(
+            reading, by: reference.rules, in: arena, receivedAt: messages[message].receivedAt)
+        }
         return
       }
       let facts = try enrichment.complete(&reading, from: reference.registry, in: &arena)
       flags = try judge.judge(
         &reading, by: reference.rules, facts: facts, registry: reference.registry.arena,
-        in: &arena, receivedAt: messages[message].receivedAt)
+        in: &arena, receivedAt: messages[message].receivedAt, now: letters.isEmpty ? nil : .now)
     } catch {
       reject(
         error.inside(element: element(at: place, of: message)), place: place, kind: reading.kind,
@@ -232,8 +241,9 @@ public final class Batch {
       },
       finally: { (outcome, connection) throws(PostgresError) in
         if letters.isEmpty { return }
-        let (passed, refused) = self.outcome(of: letters, refused: outcome.refused)
-        try DeadLetterSettlement.settle(passed: passed, refused: refused, over: connection)
+        let ends = self.outcome(of: letters, refused: outcome.refused)
+        try DeadLetterSettlement.settle(
+          passed: ends.passed, zeros: ends.zeros, refused: ends.refused, over: connection)
       })
     return settled(outcome)
   }
@@ -291,10 +301,11 @@ public final class Batch {
     return letter.id
   }
 
-  /// Ids of the dead letters that were tried again: what passed, and what was refused once more.
+  /// Ids of the dead letters that were tried again: what passed, what was zero, and what was refused
+  /// once more.
   private func outcome(
     of letters: [Int: RedrivenLetter], refused rows: [RefusedRow]
-  ) -> (passed: [ReadingID], refused: [ReadingID]) {
+  ) -> (passed: [ReadingID], zeros: [ReadingID], refused: [ReadingID]) {
     var refused = lettersRefused
     for row in rows {
       let source = sources[Int(row.kind.rawValue)][row.row]
@@ -302,11 +313,18 @@ public final class Batch {
         refused.insert(Int(source.message))
       }
     }
-    let ids = letters.sorted { $0.key < $1.key }
-    return (
-      ids.filter { !refused.contains($0.key) }.map(\.value.id),
-      ids.filter { refused.contains($0.key) }.map(\.value.id)
-    )
+    let withRows = Set(sources.joined().map { Int($0.message) })
+    var ends: (passed: [ReadingID], zeros: [ReadingID], refused: [ReadingID]) = ([], [], [])
+    for (message, letter) in letters.sorted(by: { $0.key < $1.key }) {
+      if refused.contains(message) {
+        ends.refused.append(letter.id)
+      } else if withRows.contains(message) {
+        ends.passed.append(letter.id)
+      } else {
+        ends.zeros.append(letter.id)
+      }
+    }
+    return ends
   }
 
   /// Stores the batch within the caller's transaction, which is to be rolled back, and tells what

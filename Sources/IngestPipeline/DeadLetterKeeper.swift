@@ -27,17 +27,20 @@ public final class DeadLetterKeeper: Service, CustomStringConvertible {
   private let reference: ReferenceHolder
   private let retention: DeadLetterRetention
   private let onRedrive: @Sendable (RedriveReport) -> Void
+  private let onFailure: @Sendable (String, any Error) -> Void
   private let registrations = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
   public init(
     postgresURL: String, enrichment: EnrichmentSettings, reference: ReferenceHolder,
-    retention: DeadLetterRetention, onRedrive: @escaping @Sendable (RedriveReport) -> Void
+    retention: DeadLetterRetention, onRedrive: @escaping @Sendable (RedriveReport) -> Void,
+    onFailure: @escaping @Sendable (String, any Error) -> Void
   ) {
     lane = PostgresLane(url: postgresURL, applicationName: "meter-ingestor dead letters")
     self.enrichment = enrichment
     self.reference = reference
     self.retention = retention
     self.onRedrive = onRedrive
+    self.onFailure = onFailure
   }
 
   /// The registry was loaded, and may know devices that letters wait for.
@@ -60,11 +63,12 @@ public final class DeadLetterKeeper: Service, CustomStringConvertible {
           filter.isRegisteredMeanwhile = true
           return try Redrive(
             connection, enrichment: enrichment, reference: { _ in self.reference.current }
-          ).run(filter)
+          ).run(filter) { _ in !Task.isCancelled }
         }
         if report != RedriveReport() { onRedrive(report) }
       } catch {
         // The registry is loaded again after an outage, and this is called again.
+        onFailure("redrive dead letters", error)
         await lane.close()
       }
     }
@@ -79,8 +83,12 @@ public final class DeadLetterKeeper: Service, CustomStringConvertible {
           try connection.query(
             "DELETE FROM ingest.reading_flags WHERE created_at < now() - $1::interval",
             ["\(retention.flagAge.components.seconds) seconds"], as: "prune ingest.reading_flags")
+          try connection.query(
+            "DELETE FROM ingest.meter_states WHERE updated_at < now() - $1::interval",
+            ["\(retention.flagAge.components.seconds) seconds"], as: "prune ingest.meter_states")
         }
       } catch {
+        onFailure("prune dead letters, flags and meter states", error)
         await lane.close()
       }
       try? await Task.sleep(for: .seconds(600))

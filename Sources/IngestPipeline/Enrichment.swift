@@ -30,7 +30,7 @@ struct Enrichment {
 
   /// Completes `reading` from the registry.
   ///
-  /// - Returns: what the rules ask of the device, nil where it is not registered.
+  /// - Returns: what the rules ask of the device, nil where nothing is known of it.
   func complete(
     _ reading: inout Reading, from registry: MeterRegistry, in arena: inout ByteArena
   ) throws(Rejection) -> DeviceFacts? {
@@ -52,7 +52,7 @@ struct Enrichment {
       reading.location = arena.append(known.location, from: registry.arena)
       reading.locationHasGridCode = known.locationHasGridCode
     }
-    return known?.facts
+    return known?.facts ?? registry.stranger(arena[reading.device], kind: reading.kind)
   }
 
   /// The payload's own value, else the registry's.

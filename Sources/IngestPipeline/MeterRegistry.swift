@@ -20,18 +20,24 @@ public final class MeterRegistry: Sendable {
   /// The texts that entries point to.
   let arena: ByteArena
   private let tables: [DeviceTable]
+  /// Devices out of use that no registry knows.
+  private let strangers: [DeviceTable]
   /// Public keys of devices that sign, by device id.
   let keys: [String: [UInt8]]
 
-  private init(arena: ByteArena, tables: [DeviceTable], keys: [String: [UInt8]]) {
+  private init(
+    arena: ByteArena, tables: [DeviceTable], strangers: [DeviceTable], keys: [String: [UInt8]]
+  ) {
     self.arena = arena
     self.tables = tables
+    self.strangers = strangers
     self.keys = keys
   }
 
   /// A registry of nothing.
   public static let empty = MeterRegistry(
-    arena: ByteArena(), tables: ReadingKind.allCases.map { _ in DeviceTable() }, keys: [:])
+    arena: ByteArena(), tables: ReadingKind.allCases.map { _ in DeviceTable() },
+    strangers: ReadingKind.allCases.map { _ in DeviceTable() }, keys: [:])
 
   /// Reads the registries.
   public static func load(over connection: PostgresConnection) throws(PostgresError)
@@ -41,11 +47,13 @@ public final class MeterRegistry: Sendable {
     for kind in ReadingKind.allCases {
       try connection.forEachRow(RegistryReader.query(for: kind)) { reader.read($0, kind) }
     }
+    try connection.forEachRow(RegistryReader.inactiveQuery) { reader.readInactive($0) }
     var keys: [String: [UInt8]] = [:]
     for row in try connection.query("SELECT device_id, public_key FROM ingest.device_keys") {
       if let id = row[0], let key = row[1].flatMap(Base58.decode) { keys[id] = key }
     }
-    return MeterRegistry(arena: reader.arena, tables: reader.tables, keys: keys)
+    return MeterRegistry(
+      arena: reader.arena, tables: reader.tables, strangers: reader.strangers, keys: keys)
   }
 
   /// Number of registered devices of a kind.
@@ -54,6 +62,14 @@ public final class MeterRegistry: Sendable {
   /// What is known of a device, or nil where it is not registered.
   func device(_ id: Span<UInt8>, kind: ReadingKind) -> RegisteredDevice? {
     tables[Int(kind.rawValue)].device(id, in: arena)
+  }
+}
+
+extension MeterRegistry {
+  /// What the rules ask of a device that is not registered; nil for nearly all of them.
+  func stranger(_ id: Span<UInt8>, kind: ReadingKind) -> DeviceFacts? {
+    let table = strangers[Int(kind.rawValue)]
+    return table.count == 0 ? nil : table.device(id, in: arena)?.facts
   }
 }
 
@@ -97,6 +113,7 @@ private struct DeviceTable {
 private struct RegistryReader {
   var arena = ByteArena()
   var tables = ReadingKind.allCases.map { _ in DeviceTable() }
+  var strangers = ReadingKind.allCases.map { _ in DeviceTable() }
   /// Types and lists of sources: a handful for a million devices, so each is kept once.
   private var vocabulary: [ByteSlice] = []
 
@@ -108,7 +125,7 @@ private struct RegistryReader {
       """
       SELECT device.producer_id, array_to_string(device.energy_sources, E'\n'),
         device.location_json, device.location_json ? 'grid_code',
-        (device.capacity_kw * 1000000)::bigint, 0, \(inactiveSince)
+        (nullif(device.capacity_kw, 'NaN') * 1000000)::bigint, 0, \(inactiveSince)
       FROM blockchain.registered_producers AS device LEFT JOIN ingest.inactive_devices AS inactive
         ON inactive.kind = 'production' AND inactive.device_id = device.producer_id
       """
@@ -116,7 +133,7 @@ private struct RegistryReader {
       """
       SELECT device.consumer_id, device.consumer_type,
         device.location_json, device.location_json ? 'grid_code',
-        (device.peak_demand_kw * 1000000)::bigint, 0, \(inactiveSince)
+        (nullif(device.peak_demand_kw, 'NaN') * 1000000)::bigint, 0, \(inactiveSince)
       FROM blockchain.registered_consumers AS device LEFT JOIN ingest.inactive_devices AS inactive
         ON inactive.kind = 'consumption' AND inactive.device_id = device.consumer_id
       """
@@ -131,8 +148,27 @@ private struct RegistryReader {
     }
   }
 
-  /// Microseconds since 1970; NULL for a device in use.
-  private static let inactiveSince = "(extract(epoch FROM inactive.since) * 1000000)::bigint"
+  /// Microseconds since 1970; NULL for a device in use, which least and greatest would pass over.
+  /// Operators may write -infinity for always.
+  private static let inactiveSince = """
+    CASE WHEN inactive.since IS NOT NULL THEN (extract(epoch FROM
+      least(greatest(inactive.since, '0001-01-01Z'), '9999-12-31Z')) * 1000000)::bigint END
+    """
+
+  static var inactiveQuery: String {
+    "SELECT kind, device_id, \(inactiveSince) FROM ingest.inactive_devices AS inactive"
+  }
+
+  mutating func readInactive(_ row: borrowing PostgresRow) {
+    guard let kind = row.string(0).flatMap({ ReadingKind(topicLevel: $0.utf8.span) }) else {
+      return
+    }
+    let id = append(row, 1)
+    if tables[Int(kind.rawValue)].device(arena[id], in: arena) != nil { return }
+    var device = RegisteredDevice()
+    device.facts.inactiveSince = row.integer(2).map(Timestamp.init)
+    strangers[Int(kind.rawValue)].insert(id, device, in: arena)
+  }
 
   mutating func read(_ row: borrowing PostgresRow, _ kind: ReadingKind) {
     let id = append(row, 0)

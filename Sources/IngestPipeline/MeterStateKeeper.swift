@@ -15,14 +15,19 @@ public struct MeterStateKeeper: Service, CustomStringConvertible {
   private let states: MeterStates
   private let lane: PostgresLane
   private let onRestore: @Sendable (Int) -> Void
+  private let onFailure: @Sendable (String, any Error) -> Void
   private static let interval = Duration.seconds(30)
 
-  /// - Parameter onRestore: told how many meters are remembered from earlier runs.
+  /// - Parameters:
+  ///   - onRestore: told how many meters are remembered from earlier runs.
+  ///   - onFailure: told what could not be done, and why.
   public init(
-    states: MeterStates, postgresURL: String, onRestore: @escaping @Sendable (Int) -> Void
+    states: MeterStates, postgresURL: String, onRestore: @escaping @Sendable (Int) -> Void,
+    onFailure: @escaping @Sendable (String, any Error) -> Void
   ) {
     self.states = states
     self.onRestore = onRestore
+    self.onFailure = onFailure
     lane = PostgresLane(url: postgresURL, applicationName: "meter-ingestor meter states")
   }
 
@@ -34,22 +39,26 @@ public struct MeterStateKeeper: Service, CustomStringConvertible {
           onRestore(states.count)
           break
         } catch {
-          // The workers report the outage.
+          onFailure("read meter states", error)
           try? await Task.sleep(for: .seconds(2))
         }
       }
       while !Task.isCancelled {
         try? await Task.sleep(for: Self.interval)
-        // What could not be saved is saved with the meter's next reading.
-        try? await save()
+        await saveOrReport()
       }
     }
-    try? await save()
+    await saveOrReport()
+  }
+
+  /// What could not be saved is saved after the meter's next reading.
+  private func saveOrReport() async {
+    do { try await save() } catch { onFailure("save meter states", error) }
   }
 
   private func restore() async throws {
     try await lane.run { (connection) throws(PostgresError) in
-      try connection.forEachRow(MeterStateKeeper.select) { row in
+      try connection.forEachRow(MeterStateKeeper.select(states.limit)) { row in
         guard let kind = row.kind(0), let device = row.string(1),
           let lastAt = row.number(2)
         else { return }
@@ -64,12 +73,16 @@ public struct MeterStateKeeper: Service, CustomStringConvertible {
     }
   }
 
-  private static let select = """
+  /// The newest, oldest of them first: what is heard last is forgotten last.
+  private static func select(_ limit: Int) -> String {
+    """
     SELECT kind, device_id, (extract(epoch FROM last_at) * 1000000)::bigint,
       (last_energy_kwh * 1000000)::bigint, repeats, (level_kwh * 1000000)::bigint, readings,
       last_sequence
-    FROM ingest.meter_states ORDER BY updated_at DESC LIMIT 1000000
+    FROM (SELECT * FROM ingest.meter_states ORDER BY updated_at DESC LIMIT \(limit)) AS newest
+    ORDER BY updated_at
     """
+  }
 
   private func save() async throws {
     // In one order in every process, so that two that save the same meters do not deadlock.

@@ -2,6 +2,7 @@
 
 import CheckRules
 import EnergyReadings
+import Glibc
 import PostgresStore
 
 /// A dead letter on its way through the pipeline.
@@ -55,7 +56,10 @@ public struct Redrive {
   public func run(
     _ filter: DeadLetterFilter, progress: (Int) -> Bool = { _ in true }
   ) throws(PostgresError) -> RedriveReport {
-    try connection.query("SELECT pg_advisory_lock($1::bigint)", [Redrive.lock], as: "lock redrive")
+    while try !lock() {
+      if !progress(0) { return RedriveReport() }
+      usleep(200_000)
+    }
     let result: Swift.Result<RedriveReport, PostgresError>
     do throws(PostgresError) {
       result = .success(try runLocked(filter, progress))
@@ -65,6 +69,12 @@ public struct Redrive {
     // A broken connection has lost the lock anyway.
     _ = try? connection.query("SELECT pg_advisory_unlock($1::bigint)", [Redrive.lock])
     return try result.get()
+  }
+
+  /// Takes the lock, or says that another redrive has it.
+  private func lock() throws(PostgresError) -> Bool {
+    try connection.query(
+      "SELECT pg_try_advisory_lock($1::bigint)", [Redrive.lock], as: "lock redrive")[0][0] == "t"
   }
 
   /// Any number that no other service is likely to lock.
@@ -84,7 +94,11 @@ public struct Redrive {
       let page = try archive.page(filter, after: cursor, limit: Redrive.batchSize)
       guard let last = page.last else { return report }
       cursor = last.cursor
-      if reference == nil { reference = try self.reference(connection) }
+      if reference == nil {
+        var loaded = try self.reference(connection)
+        loaded.rules = loaded.rules.withoutPast
+        reference = loaded
+      }
       guard let known = reference else { return report }
       for letter in page {
         guard let letter = RedrivenLetter(letter) else {

@@ -48,6 +48,9 @@ public final class ReferenceHolder: Sendable {
     firstLoad.enter()
   }
 
+  // A group that is let go of while somebody has entered it is a crash of libdispatch.
+  deinit { if !state.withLock({ $0.isComplete }) { firstLoad.leave() } }
+
   /// The newest snapshot; empty before the first load.
   public var current: ReferenceData {
     state.withLock {
@@ -60,7 +63,11 @@ public final class ReferenceHolder: Sendable {
   func loadIfEmpty(over connection: PostgresConnection) throws(PostgresError) {
     if firstLoad.wait(timeout: .now() + .seconds(30)) == .success { return }
     let loaded = try ReferenceData.load(plausibility, over: connection)
-    replace { $0 = State(registry: loaded.registry, rules: loaded.rules) }
+    // The watcher's are newer, should they have come meanwhile.
+    replace { state in
+      state.registry = state.registry ?? loaded.registry
+      state.rules = state.rules ?? loaded.rules
+    }
   }
 
   func replace(registry: MeterRegistry) { replace { $0.registry = registry } }

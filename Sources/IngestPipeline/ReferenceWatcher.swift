@@ -43,6 +43,8 @@ public protocol ReferenceObserver: Sendable {
   func registryLoaded(_ registry: MeterRegistry) async
   /// - Parameter change: nil for the first load.
   func rulesLoaded(_ rules: RuleSet, change: RuleChange?) async
+  /// Registry or rules could not be read; what was read before stays in force.
+  func referenceFailed(_ error: any Error) async
 }
 
 /// Reloads the registry when the database says that it changed (`NOTIFY meter_registry`), and every
@@ -70,7 +72,7 @@ public struct ReferenceWatcher: Service, CustomStringConvertible {
         do {
           try await watch(&catalog)
         } catch {
-          // The workers report the outage; the watcher only has to come back.
+          await observer.referenceFailed(error)
           await lane.close()
           try? await Task.sleep(for: .seconds(2))
         }
@@ -116,7 +118,14 @@ public struct ReferenceWatcher: Service, CustomStringConvertible {
       try RuleCatalog.load(over: connection)
     }
     let known = catalog
-    guard loaded != known else { return }
+    if loaded == known {
+      // One of the clocks was set.
+      if let known, abs(known.clockOffset - loaded.clockOffset) > 1_000_000 {
+        holder.replace(rules: loaded.compiled(holder.plausibility))
+        catalog = loaded
+      }
+      return
+    }
     let rules = loaded.compiled(holder.plausibility)
     holder.replace(rules: rules)
     catalog = loaded

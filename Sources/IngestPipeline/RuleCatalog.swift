@@ -122,19 +122,20 @@ public struct RuleCatalog: Sendable, Equatable {
       THEN 'the database has casts of its own between built-in types' END
     """
 
-  /// A domain's column has the type that the domain is made of; one that the database generates
-  /// cannot be known here.
+  /// A domain's column has the type that the domain is made of; one that the database generates, or
+  /// that a domain fills, cannot be known here.
   private static let columnsQuery = """
     WITH RECURSIVE base AS (
       SELECT attnum, attname, atttypid AS type, atttypmod AS modifier, attcollation,
-        attgenerated <> '' AS is_generated
+        attgenerated <> '' OR attidentity <> '' AS is_generated, false AS has_domain_default
       FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
       UNION ALL
-      SELECT attnum, attname, typbasetype, typtypmod, attcollation, is_generated
+      SELECT attnum, attname, typbasetype, typtypmod, attcollation, is_generated,
+        has_domain_default OR typdefaultbin IS NOT NULL
       FROM base JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
     )
     SELECT attname,
-      CASE WHEN is_generated THEN 'generated' ELSE format_type(type, modifier) END,
+      CASE WHEN is_generated OR adbin IS NULL AND has_domain_default THEN 'generated' ELSE format_type(type, modifier) END,
       pg_get_expr(adbin, adrelid),
       attcollation = 0 OR collname IN ('default', 'C', 'POSIX', 'ucs_basic')
     FROM base
@@ -147,7 +148,9 @@ public struct RuleCatalog: Sendable, Equatable {
   /// Row triggers that fire before an insert (pg_trigger.h: 1 row, 2 before, 4 insert).
   private static let triggerQuery = """
     SELECT tgname FROM pg_trigger
-    WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 7 = 7
+    WHERE (tgrelid = $1::regclass
+        OR tgrelid IN (SELECT relid FROM pg_partition_tree($1::regclass)))
+      AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 7 = 7
     ORDER BY tgname LIMIT 1
     """
 
@@ -175,5 +178,6 @@ public struct RuleCatalog: Sendable, Equatable {
     SELECT conname, pg_get_expr(conbin, conrelid), NULL, conrelid::regclass::text
     FROM pg_constraint AS c JOIN partition ON conrelid = relid
     WHERE contype = 'c' AND coninhcount = 0
+    ORDER BY 1, 3, 4
     """
 }

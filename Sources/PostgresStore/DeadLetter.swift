@@ -68,15 +68,22 @@ enum DeadLetterTable {
 public enum DeadLetterSettlement {
   /// Closes what passed, and adds the last verdict of what was refused again to its history, before
   /// the new one takes its place; within the open transaction of their batch.
+  ///
+  /// - Parameter zeros: what passed and is not stored, since it is 0.
   public static func settle(
-    passed: [ReadingID], refused: [ReadingID], over connection: PostgresConnection
+    passed: [ReadingID], zeros: [ReadingID], refused: [ReadingID],
+    over connection: PostgresConnection
   ) throws(PostgresError) {
-    if !passed.isEmpty {
+    // In the order in which batches lock letters that come again.
+    try connection.query(
+      "SELECT FROM ingest.dead_letters WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE",
+      [arrayLiteral((passed + zeros + refused).map(\.description))], as: "lock dead letters")
+    for (ids, resolution) in [(passed, "stored"), (zeros, "zero")] where !ids.isEmpty {
       try connection.query(
         """
-        UPDATE ingest.dead_letters SET resolved_at = now(), resolution = 'stored'
+        UPDATE ingest.dead_letters SET resolved_at = now(), resolution = $2
         WHERE id = ANY ($1::uuid[])
-        """, [arrayLiteral(passed.map(\.description))], as: "close dead letters")
+        """, [arrayLiteral(ids.map(\.description)), resolution], as: "close dead letters")
     }
     if refused.isEmpty { return }
     try connection.query(

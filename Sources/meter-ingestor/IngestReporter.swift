@@ -146,6 +146,12 @@ final class IngestReporter: IngestObserver {
     ).increment(by: count)
   }
 
+  /// Something besides the readings' own way could not be done.
+  func failed(_ what: String, _ error: any Error) {
+    let isDue = state.withLock { $0.isDue("\(what)\(error)", every: .seconds(30)) }
+    if isDue { logger.error("could not \(what)", metadata: ["cause": "\(error)"]) }
+  }
+
   /// Dead letters were tried again.
   func redriven(_ report: RedriveReport) {
     let outcomes = [("passed", report.passed), ("refused", report.refused)]

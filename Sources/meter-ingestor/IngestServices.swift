@@ -37,19 +37,22 @@ struct IngestServices {
     let keeper = DeadLetterKeeper(
       postgresURL: settings.postgresURL, enrichment: settings.worker.enrichment,
       reference: reference, retention: settings.retention,
-      onRedrive: reporter.redriven)
+      onRedrive: reporter.redriven, onFailure: reporter.failed)
     var services: [any Service] = [
       StatusServer(
         host: settings.http.host, port: settings.http.port, registry: registry,
         readiness: readiness, version: Program.version, logger: logger, onListening: onListening),
       recorder,
       keeper,
-      MeterStateKeeper(states: states, postgresURL: settings.postgresURL) { [logger] count in
-        logger.info("meter states restored", metadata: ["meters": "\(count)"])
-      },
+      MeterStateKeeper(
+        states: states, postgresURL: settings.postgresURL,
+        onRestore: { [logger] count in
+          logger.info("meter states restored", metadata: ["meters": "\(count)"])
+        }, onFailure: reporter.failed),
       ReferenceWatcher(
         holder: reference, postgresURL: settings.postgresURL,
-        observer: ReferenceReporter(registry: registry, logger: logger, deadLetters: keeper)),
+        observer: ReferenceReporter(
+          registry: registry, logger: logger, deadLetters: keeper, onFailure: reporter.failed)),
     ]
     for number in 0..<settings.workers {
       services.append(

@@ -12,6 +12,7 @@ struct ReferenceReporter: ReferenceObserver {
   let logger: Logger
   /// Tries again what waited for a registration.
   let deadLetters: DeadLetterKeeper
+  let onFailure: @Sendable (String, any Error) -> Void
 
   func registryLoaded(_ devices: MeterRegistry) async {
     for kind in ReadingKind.allCases {
@@ -21,6 +22,10 @@ struct ReferenceReporter: ReferenceObserver {
       ).set(devices.count(of: kind))
     }
     deadLetters.registryLoaded()
+  }
+
+  func referenceFailed(_ error: any Error) async {
+    onFailure("read registry and rules; the last ones stay in force", error)
   }
 
   func rulesLoaded(_ rules: RuleSet, change: RuleChange?) async {

@@ -13,9 +13,10 @@ struct ValidateCommand: AsyncParsableCommand {
     commandName: "validate",
     abstract: "Judge captures by all rules of the database, and write nothing.",
     discussion: """
-      The readings take the whole way into the tables, within one transaction that is rolled back: \
-      so duplicates, foreign keys and constraints that only PostgreSQL can judge are seen too. \
-      Times are judged by this machine's clock. Exit code 1 when anything is rejected.
+      The readings take the whole way into the tables, batch by batch, in transactions that are \
+      rolled back: so foreign keys, constraints that only PostgreSQL can judge, and duplicates of \
+      what is stored or of the same batch (ingest.batch-size) are seen too. Times are judged by \
+      this machine's clock. Exit code 1 when anything is rejected.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -112,29 +113,31 @@ private struct Validation {
     var report = ValidationReport()
     var progress = ProgressLine()
     var places: [String] = []
-    try connection.execute("BEGIN", as: "begin")
-    // Whatever happens, nothing stays; a broken connection has rolled back by itself.
-    defer { try? connection.execute("ROLLBACK", as: "rollback") }
     report.brokenLines = try capture.readAll { reader in
       reader.withMessage { topic, payload in
         places.append("\(reader.place): \(topic.text.printable)")
         batch.add(topic: topic, payload: payload, receivedAt: .now, by: reference)
       }
-      if batch.count >= settings.worker.batchSize {
-        try judge(places, BatchStore(connection), &report)
+      if batch.count >= settings.worker.batchSize || batch.byteCount >= 32 << 20 {
+        try judge(places, connection, &report)
         places.removeAll(keepingCapacity: true)
         progress.show(report.readings, "readings")
       }
       return true
     }
-    try judge(places, BatchStore(connection), &report)
+    try judge(places, connection, &report)
     progress.end()
     return report
   }
 
   private func judge(
-    _ places: [String], _ store: BatchStore, _ report: inout ValidationReport
+    _ places: [String], _ connection: PostgresConnection, _ report: inout ValidationReport
   ) throws {
+    try connection.execute("BEGIN", as: "begin")
+    // Whatever happens, nothing stays, and nobody waits long for what was locked; a broken
+    // connection has rolled back by itself.
+    defer { try? connection.execute("ROLLBACK", as: "rollback") }
+    let store = BatchStore(connection)
     let ledger = try batch.rehearse(in: store) { verdict, message in
       report.count(
         verdict.reason == nil ? "flagged" : "rejected", reason: verdict.reason.map { "\($0.code)" },

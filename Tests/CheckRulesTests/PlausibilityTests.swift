@@ -66,7 +66,7 @@ private final class Bench {
   func heardZero(at time: Int64, sequence: Int64? = nil) {
     judge.heard(
       reading(0, at: time, sequence: sequence), by: RuleSet(tables: [], plausibility: settings),
-      in: arena)
+      in: arena, receivedAt: Timestamp(microseconds: Bench.now))
   }
 }
 
@@ -144,6 +144,9 @@ private final class Bench {
     #expect(verdict(300_001) == ["above_capacity"])
     #expect(verdict(2_499_999) == ["above_capacity"])
     #expect(verdict(2_500_000) == ["!far_above_capacity"])
+    bench.settings[.farAboveCapacity] = .off
+    #expect(verdict(2_500_000) == ["above_capacity"])
+    bench.settings[.farAboveCapacity] = .reject
     // Without an interval there is nothing to multiply with.
     #expect(verdict(2_500_000, .production, nil) == [])
     #expect(verdict(2_500_000, .production, 0) == [])
@@ -200,6 +203,16 @@ private final class Bench {
   @Test func aRepeatedOrLateReadingIsNotCompared() {
     for _ in 0..<50 { #expect(bench.verdict(bench.reading(7, at: at(5))) == []) }
     #expect(bench.verdict(bench.reading(999_999, at: at(4))) == [])
+  }
+
+  /// A date far ahead would be the newest for ever, and nothing after it compared.
+  @Test func aWildDateIsNotRemembered() {
+    bench.heardZero(at: 253_402_300_799_000_000)
+    bench.settings[.futureTimestamp] = .flag
+    #expect(
+      bench.verdict(bench.reading(1, at: Bench.now + 300 * day)) == ["future_timestamp"])
+    for hour in 0..<23 { #expect(bench.verdict(bench.reading(7, at: at(hour))) == []) }
+    #expect(bench.verdict(bench.reading(7, at: at(23))) == ["stuck_value"])
   }
 
   @Test func gapsBySequence() {

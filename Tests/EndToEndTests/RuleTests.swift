@@ -199,6 +199,27 @@ import Testing
     #expect(try await again.metric("meter_ingestor_rule_violations_total", label) == 1)
   }
 
+  /// Before anything was read from it.
+  @Test func stoppedWhileTheDatabaseWasNeverThere() async throws {
+    let ingestor = try RunningIngestor(
+      database: "postgresql://nobody@127.0.0.1:1/none", broker: services.mqttURL, grid: grid)
+    try await eventually("it complains\n\(ingestor.log)") {
+      ingestor.log.contains("database not usable")
+    }
+    ingestor.signal(SIGTERM)
+    #expect(ingestor.waitForExit() == 0, "\(ingestor.log)")
+  }
+
+  /// A device out of use, that no registry knows.
+  @Test func aStrangerOutOfUseIsMarked() async throws {
+    try execute("INSERT INTO ingest.inactive_devices VALUES ('c-1', 'consumption', '-infinity')")
+    let ingestor = try await running()
+    try publish(
+      #""timestamp":"2026-11-20T00:00:00Z","energy_amount":0.5,"consumer_type":"municipal""#)
+    try await ingestor.expectBalancedLedger(received: 1)
+    #expect(try value("SELECT rule FROM ingest.reading_flags", in: database) == "inactive_device")
+  }
+
   @Test func validateWritesNothing() throws {
     let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "fixtures").path

@@ -134,6 +134,24 @@ import Testing
     try connection.execute(
       "UPDATE ingest.dead_letters SET topic = 'gridtokenx/v1/G/consumption/c-1'")
     #expect(try redrive() == report(passed: 1))
+    #expect(try value("SELECT resolution FROM ingest.dead_letters") == "zero")
+  }
+
+  /// An array in an array was one letter; tried again it is as many readings as it holds.
+  @Test func nothingThatALetterHoldsIsLeftOut() throws {
+    try register("c-1")
+    func reading(_ minute: Int) -> String {
+      #"{"timestamp":"2026-06-10T07:0\#(minute):00Z","energy_amount":1}"#
+    }
+    try store(
+      "gridtokenx/v1/G/consumption/c-1",
+      "[\(reading(0)),[\(reading(1)),\(reading(2))],[\(reading(3)),5]]")
+    #expect(try value(letters) == "wrong_type $[1] 1 0, wrong_type $[2] 1 0")
+    #expect(try redrive() == report(passed: 2))
+    #expect(try value("SELECT count(*) FROM grid.energy_consumption") == "4")
+    // What was bad among them is a letter of its own.
+    #expect(
+      try value("SELECT count(*) FROM ingest.dead_letters WHERE resolved_at IS NULL") == "1")
   }
 
   @Test func theBeginningOfAPayloadIsNoPayload() throws {

@@ -177,6 +177,37 @@ import Testing
     #expect(try deferred(.consumption) == [])
   }
 
+  /// What fills a column besides its own default, and what rounds its value.
+  @Test func whatTheRowWillHoldMustBeKnown() throws {
+    try connection.execute(
+      """
+      CREATE DOMAIN public.share AS numeric DEFAULT 1;
+      ALTER TABLE grid.energy_consumption ADD COLUMN part public.share,
+        ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY,
+        ADD CONSTRAINT parts CHECK (part IS NOT NULL AND part < 2) NOT VALID,
+        ADD CONSTRAINT numbers CHECK (coalesce(number, 0) > 0) NOT VALID
+      """)
+    #expect(try deferred(.consumption).map(\.name) == ["numbers", "parts"])
+    #expect(violation(.consumption, try rules()) == nil)
+    try connection.execute(
+      "ALTER TABLE grid.energy_consumption ALTER energy_amount TYPE numeric(12,3)")
+    #expect(
+      try deferred(.consumption).map(\.name).contains("energy_consumption_energy_amount_check"))
+  }
+
+  /// Operators write -infinity for always, and NaN passes a CHECK that asks for more than 0.
+  @Test func whatNoNumberHoldsIsReadNevertheless() throws {
+    try connection.execute(
+      """
+      INSERT INTO blockchain.registered_producers (producer_id, producer_name, producer_type,
+        energy_sources, location_json, capacity_kw)
+      VALUES ('p-1', 'x', 'residential', '{solar}', '{}', 'NaN');
+      INSERT INTO ingest.inactive_devices (kind, device_id, since)
+      VALUES ('production', 'p-1', '-infinity'), ('consumption', 'stranger', 'infinity')
+      """)
+    #expect(try MeterRegistry.load(over: connection).count(of: .production) == 1)
+  }
+
   /// A cast that somebody made is printed like PostgreSQL's own.
   @Test func castsOfTheDatabaseLeaveAllToPostgreSQL() throws {
     try connection.execute(
@@ -202,6 +233,13 @@ import Testing
       """)
     #expect(try names(.consumption).count == 2)
     #expect(try deferred(.consumption).map(\.name) == ["in_2026"])
+    try connection.execute(
+      """
+      CREATE FUNCTION public.mend() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';
+      CREATE TRIGGER mending BEFORE INSERT ON grid.energy_consumption_2026
+        FOR EACH ROW EXECUTE FUNCTION public.mend()
+      """)
+    #expect(try names(.consumption) == [])
   }
 
   /// The clocks differ a little, and the batch takes its time: at the edge PostgreSQL decides.

@@ -73,10 +73,13 @@ public final class MeterStates: Sendable {
   private let shards: InlineArray<64, Mutex<MeterStateTable>>
   /// Differs from process to process, so that nobody can choose ids that collide.
   private let seed = UInt64.random(in: .min ... .max)
+  /// Meters remembered at most.
+  public let limit: Int
 
   /// - Parameter limit: meters remembered; beyond it those heard longest ago are forgotten. Default
   ///   1,000,000, some 100 bytes each.
   public init(limit: Int = 1_000_000) {
+    self.limit = limit
     shards = InlineArray { _ in Mutex(MeterStateTable(limit: max(2, limit / 64))) }
   }
 
@@ -98,7 +101,8 @@ public final class MeterStates: Sendable {
   public func restore(kind: ReadingKind, device: String, _ state: MeterState) {
     update(kind: kind, device: device.utf8.span) { known, isKnown in
       if !isKnown { known = state }
-      return !isKnown
+      // It is what the table holds.
+      return false
     }
   }
 
@@ -182,7 +186,7 @@ private struct MeterStateTable {
     if entries.count >= limit { forgetTheSilent() }
     entries.append(
       Entry(
-        kind: kind, hasChanged: true, id: ids.append(device), hash: hash,
+        kind: kind, hasChanged: false, id: ids.append(device), hash: hash,
         state: MeterState(lastAt: Timestamp(microseconds: .min)), heardAt: clock))
     if entries.count * 2 > slots.count {
       rehash(slots.count * 2)

@@ -52,9 +52,7 @@ struct PlausibilityCheck {
 
   mutating func checkTime(of reading: Reading, receivedAt: Timestamp) throws(Rejection) {
     let time = reading.timestamp.microseconds
-    if time < PlausibilitySettings.firstPlausible
-      || PlausibilitySettings.sentinel2070.contains(time)
-    {
+    if PlausibilityCheck.isSentinel(time) {
       try broken(
         .sentinelDate, path: "$.timestamp", "\(reading.timestamp): a clock that was never set")
     }
@@ -71,6 +69,11 @@ struct PlausibilityCheck {
         .tooOld, path: "$.timestamp",
         "\(reading.timestamp) is \(age / 86_400_000_000) days before its arrival")
     }
+  }
+
+  /// The time of a clock that was never set.
+  private static func isSentinel(_ time: Int64) -> Bool {
+    time < PlausibilitySettings.firstPlausible || PlausibilitySettings.sentinel2070.contains(time)
   }
 
   // MARK: The registry
@@ -124,7 +127,9 @@ struct PlausibilityCheck {
     let energy = Int128(reading.energy.microKWh) * 3_600
     if rated <= 0 || energy <= rated { return }
     // An agreed demand is a contract, not a limit of nature: consumers are flagged only.
-    if energy >= rated * Int128(PlausibilitySettings.farAboveFactor), reading.kind != .consumption {
+    if energy >= rated * Int128(PlausibilitySettings.farAboveFactor), reading.kind != .consumption,
+      settings[.farAboveCapacity] != .off
+    {
       let detail = above(rated, reading)
       try broken(.farAboveCapacity, path: "$.energy_amount", detail)
     } else if energy * 100 > rated * Int128(settings.capacityPercent), reading.kind != .storage {
@@ -150,8 +155,16 @@ struct PlausibilityCheck {
   /// Judges by what the meter showed before, and remembers the reading. A late or repeated one is
   /// not compared: what it would be compared with came after it.
   mutating func checkPast(
-    of reading: Reading, in arena: borrowing ByteArena, _ states: MeterStates
+    of reading: Reading, receivedAt: Timestamp, in arena: borrowing ByteArena,
+    _ states: MeterStates
   ) throws(Rejection) {
+    // Whatever the rules of time do with it: a wrong date would be the newest for ever.
+    let time = reading.timestamp.microseconds
+    if PlausibilityCheck.isSentinel(time)
+      || time - receivedAt.microseconds > PlausibilitySettings.longestLead
+    {
+      return
+    }
     let factor = settings.spikeFactor
     let stuckAfter = settings.stuckAfter
     var finding = Finding()

@@ -83,13 +83,15 @@ public enum PlausibilityRule: UInt8, Sendable, CaseIterable {
     case .tooOld: "older than rules.too-old-after when it arrives"
     case .negativeEnergy: "energy below 0"
     case .unknownSource: "an energy source that the producer is not registered with"
-    case .farAboveCapacity: "ten times what the rated capacity allows, or more"
+    case .farAboveCapacity:
+      "of production or storage that is ten times what the rated capacity allows, or more"
     case .aboveCapacity: "above rated capacity × interval × rules.capacity-factor"
     case .inactiveDevice: "from a device in ingest.inactive_devices, or a battery not active"
     case .spike: "more than rules.spike-factor times the meter's recent peak"
     case .stuckValue: "the same amount rules.stuck-after times in a row"
     case .gap: "intervals missing before it, by sequence or interval length"
-    case .breakdownExceedsTotal: "appliances add up to more than the total and 1 %"
+    case .breakdownExceedsTotal:
+      "whose appliances add up to more than its total × rules.breakdown-factor"
     case .chargeAboveCapacity: "a charge that the battery has no room for, by its book"
     case .dischargeAboveCharge: "a discharge of more than the battery holds, by its book"
     case .simultaneousOperations: "charge and discharge of one battery for the same time"

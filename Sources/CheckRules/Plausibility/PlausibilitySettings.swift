@@ -29,13 +29,10 @@ public struct PlausibilitySettings: Sendable {
     set { severities[Int(rule.rawValue)] = newValue }
   }
 
-  /// Whether any of the rules that the battery's book judges is on.
-  public var needsBatteryBook: Bool {
-    PlausibilityRule.allCases.contains { $0.isJudgedByBook && self[$0] != .off }
-  }
-
   /// Rejected far above capacity: that many times the rated capacity.
   static let farAboveFactor: Int64 = 10
+  /// How far ahead of its arrival a reading may be to be remembered: a day, whatever is tolerated.
+  static let longestLead: Int64 = 86_400_000_000
   /// Readings of a meter before its peak says anything: a day of quarter-hours would be long, two
   /// hours tell a standby from a kettle.
   static let readingsBeforeSpike: Int32 = 8
