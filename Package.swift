@@ -31,6 +31,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
@@ -39,7 +40,7 @@ let package = Package(
     .executableTarget(
       name: "meter-ingestor",
       dependencies: [
-        "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession",
+        "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession", "Spool",
         "IngestPipeline", "Monitoring", "StatusServer", "MeterSimulator", "PrivateServices",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
@@ -76,7 +77,7 @@ let package = Package(
     .target(
       name: "IngestPipeline",
       dependencies: [
-        "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession",
+        "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession", "Spool",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -108,6 +109,10 @@ let package = Package(
     .target(
       name: "MQTTSession",
       dependencies: ["CMosquitto"],
+      swiftSettings: strict),
+    .target(
+      name: "Spool",
+      dependencies: ["EnergyReadings", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
     .target(
       name: "PrivateServices",
@@ -147,6 +152,18 @@ let package = Package(
       dependencies: [
         "CheckRules", "EnergyReadings", "IngestPipeline", "PostgresStore", "PrivateServices",
         "SeededRandom", "TestServices",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SpoolTests", dependencies: ["EnergyReadings", "SeededRandom", "Spool"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "TortureTests",
+      dependencies: [
+        "EnergyReadings", "MQTTSession", "PostgresStore", "PrivateServices", "SeededRandom",
+        "TestServices", "meter-ingestor",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: strict),
     .testTarget(

@@ -358,6 +358,14 @@ public final class Batch {
     for kind in sources { for source in kind { body(source.timestamp) } }
   }
 
+  /// Calls `body` with each message's topic, payload and time of receipt, in order. May be called
+  /// while the batch is being committed, which does not change them.
+  func forEachMessage<Failure: Error>(
+    _ body: (Span<UInt8>, Span<UInt8>, Timestamp) throws(Failure) -> Void
+  ) throws(Failure) {
+    try arena.forEach(of: messages, body)
+  }
+
   /// Forgets everything and keeps the memory.
   public func removeAll() {
     arena.removeAll()

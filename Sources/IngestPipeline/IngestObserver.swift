@@ -3,6 +3,7 @@
 import EnergyReadings
 import MQTTSession
 import PostgresStore
+import Spool
 
 /// Hears of every step. Called on workers' threads; must not block.
 public protocol IngestObserver: Sendable {
@@ -16,6 +17,14 @@ public protocol IngestObserver: Sendable {
   func databaseChanged(_ failure: PostgresError?, worker: Int)
   /// The broker connection opened, or ended for that reason.
   func brokerChanged(_ failure: MQTTError?, worker: Int)
+  /// The broker did not know the session any more: what was published since may be missing.
+  func sessionLost(_ text: String, worker: Int)
+  /// Messages that the broker itself has dropped since it started, as it says.
+  func brokerDropped(_ messages: Int, worker: Int)
+  /// Messages went into the spool, or from there into the database.
+  func spoolChanged(_ level: SpoolLevel, added: Int, drained: Int, worker: Int)
+  /// The spool took or gave nothing for that reason, or does again.
+  func spoolRefused(_ failure: SpoolError?, worker: Int)
   /// Something an operator should read.
   func warning(_ text: String, worker: Int)
 }

@@ -1,12 +1,11 @@
-// One worker: one thread, one MQTT session, one PostgreSQL connection, one loop: receive, decode,
-// enrich, check, commit, acknowledge.
+// One worker: one MQTT session, one PostgreSQL connection, one loop: receive, decode, enrich, check,
+// commit, acknowledge.
 
 import CheckRules
-import EnergyReadings
 import Foundation
 import MQTTSession
-import PostgresStore
 import ServiceLifecycle
+import Spool
 
 /// What a worker needs to know.
 public struct WorkerSettings: Sendable {
@@ -21,6 +20,13 @@ public struct WorkerSettings: Sendable {
   /// How long the first message of a batch waits for more once the socket is empty; default 20 ms.
   public var linger: Duration = .milliseconds(20)
   public var enrichment = EnrichmentSettings()
+  /// Where batches go while the database is away; nil leaves them with the broker.
+  public var spool: SpoolSettings?
+
+  /// The filters as they are subscribed.
+  var subscriptions: [String] {
+    filters.map { filter in shareGroup.map { "$share/\($0)/\(filter)" } ?? filter }
+  }
 
   public init(mqtt: MQTTSettings, filters: [String], postgresURL: String) {
     self.mqtt = mqtt
@@ -82,16 +88,11 @@ extension Worker: CustomStringConvertible {
 private final class WorkerLoop {
   private let number: Int
   private let settings: WorkerSettings
-  private let reference: ReferenceHolder
   private let observer: any IngestObserver
   private let stop: StopSignal
-  private let lane: CommitLane
-  private let batch: Batch
-  private var firstMessageAt: ContinuousClock.Instant?
-  /// What the open batch is judged by.
-  private var snapshot = ReferenceData.empty
+  private let path: CommitPath
   private var lastKeepAlive = ContinuousClock.now
-  private var backoff = Backoff()
+  private let watch: SessionWatch
 
   init(
     _ number: Int, _ settings: WorkerSettings, _ reference: ReferenceHolder, _ states: MeterStates,
@@ -99,52 +100,39 @@ private final class WorkerLoop {
   ) {
     self.number = number
     self.settings = settings
-    self.reference = reference
     self.observer = observer
     self.stop = stop
-    lane = CommitLane(
-      url: settings.postgresURL, worker: number, observer: observer, stop: stop)
-    batch = Batch(enrichment: settings.enrichment, states: states)
+    path = CommitPath(number, settings, reference, states, observer, stop)
+    watch = SessionWatch(number, settings, observer)
   }
 
   func run() {
-    // Without a database nothing could be stored: the broker keeps the messages meanwhile.
-    let isReady = lane.waitUntilReady { (connection) throws(PostgresError) in
-      try SchemaCheck.check(connection)
-      if number == 0, try SchemaCheck.isSuperuser(connection) {
-        observer.warning(
-          "connected as a superuser; the role meter_ingestor has all the rights that are needed",
-          worker: number)
-      }
-      try reference.loadIfEmpty(over: connection)
-    }
-    guard isReady else { return }
+    // Without a database nothing could be stored, and without a spool nothing kept: the broker
+    // keeps the messages meanwhile.
+    guard path.waitUntilReady() else { return }
     while !stop.isSet {
       do throws(MQTTError) {
         let session = try MQTTSession(settings.mqtt)
         session.onMessage = { [unowned self] message in take(message) }
         try session.connect()
-        let isAllStored = try serve(session)
+        let isAllKept = try serve(session)
         // A good-bye would carry the held acknowledgements along. Without it the session just ends,
         // and the broker delivers again what could not be stored.
-        if isAllStored { session.disconnect() }
+        if isAllKept { session.disconnect() }
       } catch {
-        observer.brokerChanged(error, worker: number)
         // Held acknowledgements died with the connection; the broker delivers again, and the ids
         // make that harmless. What is in hand is stored now.
-        settle()
-        stop.wait(milliseconds: backoff.next())
+        path.settle()
+        path.rest(milliseconds: watch.lost(error))
       }
     }
+    path.finish()
   }
 
   private func take(_ message: borrowing ReceivedMessage) {
-    if firstMessageAt == nil {
-      firstMessageAt = .now
-      snapshot = reference.current
-    }
-    batch.add(
-      topic: message.topic, payload: message.payload, receivedAt: .now, by: snapshot)
+    // What begins with $ is the broker's own (MQTT 5.0, 4.7.2).
+    if message.topic.first == UInt8(ascii: "$") { return watch.hear(message) }
+    path.take(message)
   }
 
   /// Receives and commits until the program is to stop.
@@ -156,26 +144,28 @@ private final class WorkerLoop {
   private func serve(_ session: MQTTSession) throws(MQTTError) -> Bool {
     let answerIsDue = ContinuousClock.now + WorkerLoop.answerLimit
     while true {
-      let readable = session.wait(milliseconds: waitingTime(), wakeUp: stop.descriptor)
+      // The answer to a connection is heard even when no more messages are to be.
+      let readable = session.wait(
+        milliseconds: path.waitingTime, isListening: !session.isConnected || path.mayReceive,
+        wakeUps: [stop.descriptor, path.bell])
       if stop.isSet { break }
       var isDrained = true
       if readable {
-        isDrained = try session.receive { batch.count < settings.batchSize && !isTooLarge }
+        isDrained = try session.receive { !session.isConnected || !path.isFull }
       }
       try handleEvents(of: session)
       if !session.isConnected, .now > answerIsDue {
         throw MQTTError(
           target: settings.mqtt.target, operation: "connect", message: "no answer within 10 s")
       }
-      if batch.count >= settings.batchSize || isTooLarge || (isDrained && lingerIsOver) {
-        guard settle() else { return false }
-      }
-      if batch.isEmpty {
+      path.advance()
+      if path.isOpen, path.isFull || (isDrained && path.isDue) { path.settle() }
+      if !path.isOpen {
         try keepAlive(session)
         try session.flush()
       }
     }
-    guard settle() else { return false }
+    guard path.settle() else { return false }
     try announce("offline", session)
     try session.flush()
     return true
@@ -183,34 +173,6 @@ private final class WorkerLoop {
 
   /// How long a broker that took the connection may take to say so.
   private static let answerLimit = Duration.seconds(10)
-
-  /// Bytes at which a batch closes whatever it counts, so that large messages cannot fill the memory.
-  private var isTooLarge: Bool { batch.byteCount >= 32 << 20 }
-
-  private var lingerIsOver: Bool {
-    guard let firstMessageAt else { return false }
-    return ContinuousClock.now - firstMessageAt >= settings.linger
-  }
-
-  /// How long to wait for the broker: until the linger is over, or a second.
-  private func waitingTime() -> Int32 {
-    guard let firstMessageAt else { return 1_000 }
-    let rest = settings.linger - (ContinuousClock.now - firstMessageAt)
-    // Rounded up, or the last millisecond would be spent in a busy loop.
-    return rest <= .zero ? 0 : Int32(rest / .milliseconds(1)) + 1
-  }
-
-  /// Commits what is in hand.
-  ///
-  /// - Returns: false when the batch could not be stored and the program is to stop.
-  @discardableResult
-  private func settle() -> Bool {
-    guard !batch.isEmpty else { return true }
-    let isStored = lane.commit(batch)
-    batch.removeAll()
-    firstMessageAt = nil
-    return isStored
-  }
 
   private func keepAlive(_ session: MQTTSession) throws(MQTTError) {
     guard ContinuousClock.now - lastKeepAlive >= .seconds(1) else { return }
@@ -225,21 +187,9 @@ private final class WorkerLoop {
       switch event {
       case .connected(let sessionPresent):
         try connected(session, sessionPresent: sessionPresent)
-      case .disconnected(let reason):
-        throw MQTTError(
-          target: settings.mqtt.target, operation: "stay connected", message: reason)
+      case .disconnected: throw session.loss
       case .subscribed(let granted):
-        if granted.allSatisfy({ $0 >= 128 }) {
-          throw MQTTError(
-            target: settings.mqtt.target,
-            operation: "subscribe to \(settings.filters.joined(separator: ", "))",
-            message: "not allowed; check the broker's ACL", isRefusal: true)
-        }
-        if granted.contains(where: { $0 != 1 }) {
-          observer.warning(
-            "the broker granted QoS \(granted) instead of 1; is the ingestor allowed to read "
-              + "\(settings.filters.joined(separator: ", "))?", worker: number)
-        }
+        try watch.subscribed(granted)
         // Only now is nothing missed that meters publish.
         observer.brokerChanged(nil, worker: number)
       }
@@ -247,12 +197,10 @@ private final class WorkerLoop {
   }
 
   private func connected(_ session: MQTTSession, sessionPresent: Bool) throws(MQTTError) {
-    backoff.reset()
+    watch.connected(session.terms, sessionPresent: sessionPresent)
     // Always: a session that is present may have been made with other filters.
-    try session.subscribe(
-      settings.filters.map { filter in
-        settings.shareGroup.map { "$share/\($0)/\(filter)" } ?? filter
-      })
+    try session.subscribe(settings.subscriptions)
+    if number == 0 { try session.listen(to: SessionWatch.droppedTopic) }
     try announce("online", session)
   }
 

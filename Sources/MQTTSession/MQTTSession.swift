@@ -32,9 +32,22 @@ public final class MQTTSession {
   public var onMessage: ((borrowing ReceivedMessage) -> Void)?
   /// Called for each message of ours that the broker has acknowledged.
   public var onPublished: ((Int32) -> Void)?
+  /// Called instead for each that the broker acknowledged and nobody was subscribed to (MQTT 5,
+  /// reason 0x10), so that it was thrown away; where nil, ``onPublished`` is.
+  public var onUnheard: ((Int32) -> Void)?
+  /// Called for each subscription that the broker has ended, with the id that ``unsubscribe(_:)`` gave.
+  public var onUnsubscribed: ((Int32) -> Void)?
   public private(set) var isConnected = false
+  /// What the broker said of itself when it took the connection.
+  public private(set) var terms = BrokerTerms()
   /// The broker's words, when it turned the client away.
   private var refusal: String?
+  /// Whether the broker took the present connection, or took it before it was lost.
+  private var wasTaken = false
+  /// Why the broker ended the connection: a reason code of MQTT 5.
+  private var farewell: Int32?
+  /// Subscriptions whose answers nobody waits for.
+  private var quietSubscriptions: Set<Int32> = []
   /// The library's own words about a TLS handshake that failed.
   private var tlsComplaint: String?
 
@@ -93,7 +106,8 @@ public final class MQTTSession {
   }
 
   private func installCallbacks() {
-    mosquitto_connect_v5_callback_set(raw) { _, context, code, flags, _ in
+    mosquitto_connect_v5_callback_set(raw) { _, context, code, flags, properties in
+      MQTTSession.from(context)?.terms = BrokerTerms(properties)
       MQTTSession.from(context)?.connected(code: code, flags: flags)
     }
     mosquitto_disconnect_v5_callback_set(raw) { _, context, code, _ in
@@ -103,13 +117,21 @@ public final class MQTTSession {
       guard let message else { return }
       MQTTSession.from(context)?.received(message.pointee)
     }
-    mosquitto_publish_v5_callback_set(raw) { _, context, id, _, _ in
-      MQTTSession.from(context)?.onPublished?(id)
+    mosquitto_publish_v5_callback_set(raw) { _, context, id, reason, _ in
+      guard let session = MQTTSession.from(context) else { return }
+      let isUnheard = reason == Int32(MQTT_RC_NO_MATCHING_SUBSCRIBERS.rawValue)
+      let told = isUnheard ? session.onUnheard ?? session.onPublished : session.onPublished
+      told?(id)
     }
-    mosquitto_subscribe_v5_callback_set(raw) { _, context, _, count, granted, _ in
-      guard let granted else { return }
+    mosquitto_subscribe_v5_callback_set(raw) { _, context, id, count, granted, _ in
+      guard let granted, let session = MQTTSession.from(context),
+        session.quietSubscriptions.remove(id) == nil
+      else { return }
       let levels = (0..<Int(count)).map { granted[$0] }
-      MQTTSession.from(context)?.events.append(.subscribed(grantedQoS: levels))
+      session.events.append(.subscribed(grantedQoS: levels))
+    }
+    mosquitto_unsubscribe_v5_callback_set(raw) { _, context, id, _ in
+      MQTTSession.from(context)?.onUnsubscribed?(id)
     }
   }
 
@@ -134,6 +156,7 @@ public final class MQTTSession {
     if code == 0 {
       mosquitto_log_callback_set(raw, nil)
       isConnected = true
+      wasTaken = true
       events.append(.connected(sessionPresent: flags & 1 == 1))
     } else {
       let text =
@@ -145,6 +168,7 @@ public final class MQTTSession {
   private func disconnected(code: Int32) {
     isConnected = false
     // Reason codes of MQTT 5 begin at 128, error codes of the library below it.
+    if code >= 128 { farewell = code }
     let text = code >= 128 ? mosquitto_reason_string(code) : mosquitto_strerror(code)
     events.append(.disconnected(reason: text.map { String(cString: $0) } ?? "\(code)"))
   }
@@ -179,6 +203,9 @@ public final class MQTTSession {
     defer { mosquitto_property_free_all(&properties) }
     isConnected = false
     refusal = nil
+    farewell = nil
+    wasTaken = false
+    quietSubscriptions = []
     listenForTLSComplaints()
     errno = 0
     try check(
@@ -199,9 +226,22 @@ public final class MQTTSession {
       "subscribe to \(filters.joined(separator: ", "))")
   }
 
+  /// Queues a subscription at QoS 0, of which the broker keeps nothing while the client is away.
+  /// Where the broker refuses it, nothing comes.
+  public func listen(to filter: String) throws(MQTTError) {
+    var id: Int32 = 0
+    try check(mosquitto_subscribe(raw, &id, filter, 0), "subscribe to \(filter)")
+    quietSubscriptions.insert(id)
+  }
+
   /// Queues the end of a subscription; ``flush()`` sends it.
-  public func unsubscribe(_ filter: String) throws(MQTTError) {
-    try check(mosquitto_unsubscribe(raw, nil, filter), "unsubscribe from \(filter)")
+  ///
+  /// - Returns: its id, for ``onUnsubscribed``.
+  @discardableResult
+  public func unsubscribe(_ filter: String) throws(MQTTError) -> Int32 {
+    var id: Int32 = 0
+    try check(mosquitto_unsubscribe(raw, &id, filter), "unsubscribe from \(filter)")
+    return id
   }
 
   /// Queues a message; ``flush()`` sends it.
@@ -222,14 +262,19 @@ public final class MQTTSession {
   ///
   /// - Parameters:
   ///   - milliseconds: 0 looks without waiting.
-  ///   - wakeUp: a file descriptor that ends the wait, or -1.
+  ///   - isListening: whether the broker is waited for, too; else only `wakeUps` end the wait.
+  ///   - wakeUps: file descriptors that end the wait when they are readable.
   /// - Returns: whether there is something to receive.
-  public func wait(milliseconds: Int32, wakeUp: Int32 = -1) -> Bool {
-    var descriptors = [
-      pollfd(fd: mosquitto_socket(raw), events: Int16(POLLIN), revents: 0),
-      pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
-    ]
-    let ready = poll(&descriptors, 2, milliseconds)
+  public func wait(
+    milliseconds: Int32, isListening: Bool = true, wakeUps: [Int32] = []
+  ) -> Bool {
+    // poll(2) passes over a negative descriptor.
+    let socket = isListening ? mosquitto_socket(raw) : -1
+    var descriptors = [pollfd(fd: socket, events: Int16(POLLIN), revents: 0)]
+    for wakeUp in wakeUps {
+      descriptors.append(pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0))
+    }
+    let ready = poll(&descriptors, nfds_t(descriptors.count), milliseconds)
     return ready > 0 && descriptors[0].revents != 0
   }
 
@@ -273,11 +318,44 @@ public final class MQTTSession {
 
   /// Says good-bye, without the last will, and closes. What is held is acknowledged with it: to leave
   /// held messages with the broker, let go of the session instead.
-  public func disconnect() {
+  public func disconnect() { disconnect(nil) }
+
+  /// Says good-bye for good: the broker forgets the session, and with it what it still holds for it.
+  ///
+  /// MQTT 3.1.1 knows no such good-bye: there, a session with a clean start ends it.
+  public func endSession() {
+    var properties: OpaquePointer?
+    if settings.isVersion5 {
+      mosquitto_property_add_int32(
+        &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), 0)
+    }
+    defer { mosquitto_property_free_all(&properties) }
+    disconnect(properties)
+  }
+
+  private func disconnect(_ properties: OpaquePointer?) {
     guard isConnected else { return }
-    _ = mosquitto_disconnect_v5(raw, 0, nil)
+    // The library closes its descriptor at once. A connection that is closed with something unread is
+    // reset, and a reset throws away what the broker has not read yet: acknowledgements.
+    let connection = dup(mosquitto_socket(raw))
+    _ = mosquitto_disconnect_v5(raw, 0, properties)
     try? flush()
     isConnected = false
+    waitForEnd(of: connection)
+  }
+
+  /// Reads, and forgets, what the broker sends until it has closed the connection; a second at most.
+  /// Messages among it are not acknowledged, so they come again.
+  private func waitForEnd(of connection: Int32) {
+    defer { close(connection) }
+    var bytes = [UInt8](repeating: 0, count: 65_536)
+    let end = ContinuousClock.now + .seconds(1)
+    while ContinuousClock.now < end {
+      var descriptor = pollfd(fd: connection, events: Int16(POLLIN), revents: 0)
+      guard poll(&descriptor, 1, 1_000) == 1 else { return }
+      let count = read(connection, &bytes, bytes.count)
+      if count == 0 || (count < 0 && errno != EAGAIN) { return }
+    }
   }
 
   /// Small packets of one flush leave in full segments: 12.4 → 9.5 µs of CPU a QoS 1 message.
@@ -298,6 +376,9 @@ public final class MQTTSession {
     setCorked(true)
   }
 
+  /// Why the connection ended, for who has heard ``MQTTEvent/disconnected(reason:)``.
+  public var loss: MQTTError { lost(MOSQ_ERR_CONN_LOST.rawValue, 0) }
+
   private func lost(_ code: Int32, _ reason: Int32) -> MQTTError {
     isConnected = false
     // The library reports most refusals as protocol errors, after it has told the reason.
@@ -305,7 +386,14 @@ public final class MQTTSession {
       return MQTTError(
         target: settings.target, operation: "connect", message: refusal, isRefusal: true)
     }
-    return failure("exchange packets", code, reason)
+    var error = failure("exchange packets", code, reason)
+    error.wasConnected = wasTaken
+    if let farewell, let text = mosquitto_reason_string(farewell) {
+      error.operation = "stay connected"
+      error.message = String(cString: text)
+      error.isTakenOver = farewell == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue)
+    }
+    return error
   }
 
   private func check(_ code: Int32, _ operation: String) throws(MQTTError) {

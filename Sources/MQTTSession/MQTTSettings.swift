@@ -80,6 +80,10 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible {
   public var message: String
   /// Whether the broker itself turned the client away; the message is its reason then.
   public var isRefusal: Bool
+  /// Whether another client has connected with the same id: the broker serves only one of them.
+  public var isTakenOver = false
+  /// Whether the broker had taken the connection that was lost.
+  public var wasConnected = false
 
   public init(target: String, operation: String, message: String, isRefusal: Bool = false) {
     self.target = target

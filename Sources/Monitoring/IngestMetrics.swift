@@ -88,6 +88,31 @@ public enum IngestMetrics {
   public static let registryDevices = gauge(
     "meter_ingestor_registry_devices", "devices", "Registered devices known, by kind.")
 
+  // MARK: Spool and broker
+
+  public static let spoolMessages = gauge(
+    "meter_ingestor_spool_messages", "messages",
+    "Messages in a worker's spool, acknowledged and waiting for the database.")
+  public static let spoolBytes = gauge(
+    "meter_ingestor_spool_bytes", "bytes", "Bytes of the messages in a worker's spool.")
+  public static let spoolOldestSeconds = gauge(
+    "meter_ingestor_spool_oldest_seconds", "seconds",
+    "How long the first message of a worker's spool has waited; 0 when it is empty.")
+  public static let spoolRefusing = gauge(
+    "meter_ingestor_spool_refusing", "",
+    "1 while a worker's spool is full or cannot be used, else 0.")
+  public static let spooled = counter(
+    "meter_ingestor_spooled_total", "messages", "Messages put into the spool.")
+  public static let drained = counter(
+    "meter_ingestor_drained_total", "messages",
+    "Messages that were committed and taken out of the spool.")
+  public static let sessionsLost = counter(
+    "meter_ingestor_mqtt_sessions_lost_total", "sessions",
+    "Times that the broker did not know a worker's session any more: messages may be missing.")
+  public static let brokerDropped = gauge(
+    "meter_ingestor_broker_dropped_messages", "messages",
+    "Messages that the broker itself says it has dropped since its start.")
+
   // MARK: The program itself
 
   public static let buildInfo = gauge(
@@ -118,7 +143,8 @@ public enum IngestMetrics {
     ruleViolations, deadLettersRedriven, clockAheadSeconds, mqttConnected,
     postgresConnected, mqttReconnects, registryDevices, buildInfo, metricSeriesDropped,
     systemMetricsWriteFailures, systemMetricsLeftOut, processCPU, processResidentMemory,
-    processStartTime, processOpenFDs,
+    processStartTime, processOpenFDs, spoolMessages, spoolBytes, spoolOldestSeconds, spoolRefusing,
+    spooled, drained, sessionsLost, brokerDropped,
   ]
 
   private static func counter(_ name: String, _ unit: String, _ help: String)
@@ -174,7 +200,8 @@ extension MetricRegistry {
       IngestMetrics.messagesReceived, IngestMetrics.unknownFields, IngestMetrics.batchesRepaired,
       IngestMetrics.mqttReconnects, IngestMetrics.ruleChanges,
       IngestMetrics.systemMetricsWriteFailures,
-      IngestMetrics.systemMetricsLeftOut,
+      IngestMetrics.systemMetricsLeftOut, IngestMetrics.spooled, IngestMetrics.drained,
+      IngestMetrics.sessionsLost,
     ] {
       _ = makeCounter(label: counter.name, dimensions: [])
     }

@@ -27,23 +27,47 @@ public struct PostgresError: Error, Sendable {
 
   /// What helps after a failure.
   public enum Remedy: Sendable {
-    /// The database will be back, or the conflict is over: the same batch again.
+    /// The database will be back, or the conflict is over: the same batch again, and the spool when
+    /// that takes long.
     case retry
-    /// A row is at fault: find it.
+    /// A row is at fault: find it. What is stored already is merged, what cannot be stored is
+    /// rejected, and its neighbours are kept.
     case repair
-    /// Nobody knows: the same batch again, loudly, and never dropped.
+    /// Somebody has to act, or nobody knows: as `retry`, and never dropped.
     case unknown
   }
 
-  /// The one table from SQLSTATE to a decision.
+  /// The one table from SQLSTATE to a decision, by its class (manual, appendix A).
+  ///
+  /// Repair is for what can be the fault of one row. Where all rows would fail alike, it would turn
+  /// them all away; so in doubt a class is not there.
   public var remedy: Remedy {
     guard let sqlState else { return .retry }
     switch sqlState.prefix(2) {
+    // Cardinality violation, case not found, and PL/pgSQL's RAISE, ASSERT and STRICT: what a trigger
+    // or a function of a CHECK meets in a row.
+    case "20", "21", "P0": return .repair
     // Data exception, integrity constraint violation, WITH CHECK OPTION, a value beyond a limit
-    // (an index entry of more than 8 KiB), a trigger's RAISE.
-    case "22", "23", "44", "54", "P0": return .repair
-    // Connection, transaction rollback, resources, object in use, operator intervention, system.
-    case "08", "25", "40", "53", "55", "57", "58": return .retry
+    // (an index entry of more than 8 KiB).
+    case "22", "23", "44", "54": return .repair
+    // Connection exception; transaction rollback: serialization failure, deadlock.
+    case "08", "40": return .retry
+    // Invalid transaction state: a standby is read-only (25006), a session was idle too long.
+    case "25": return .retry
+    // Insufficient resources: disk, memory, connections. Object in use, lock not available.
+    case "53", "55": return .retry
+    // Operator intervention: shutdown, starting up, cancelled by hand or by a timeout. System error:
+    // a disk. Snapshot too old. Foreign data wrapper: another server is away.
+    case "57", "58", "72", "HV": return .retry
+    // A wrong password or role, or no such database: until somebody sets it right.
+    case "28", "3D", "0P": return .unknown
+    // No such table, column or schema, no right to it, or an unknown statement: `migrate` or GRANT.
+    case "42", "3F", "0A": return .unknown
+    // The server itself is damaged, or its configuration file.
+    case "XX", "F0": return .unknown
+    // A routine or trigger that fails for every row.
+    case "09", "27", "2F", "38", "39": return .unknown
+    // What this program gives no occasion for: cursors, savepoints, grants, and the rest.
     default: return .unknown
     }
   }

@@ -8,6 +8,7 @@ import MQTTSession
 import Metrics
 import Monitoring
 import PostgresStore
+import Spool
 import Synchronization
 
 /// The observer of `run`, `replay --direct` and the demo.
@@ -24,21 +25,32 @@ final class IngestReporter: IngestObserver {
   private let unknownFields: Counter
   private let repaired: Counter
   private let reconnects: Counter
+  private let spooled: Counter
+  private let drained: Counter
+  private let sessionsLost: Counter
   private let batchReadings: HistogramHandle
   private let commitSeconds: HistogramHandle
   private let publishToCommit: HistogramHandle
   private let clockAhead: HistogramHandle
+  private let hasSpool: Bool
   private let state: Mutex<State>
 
   /// What is wrong, by worker; a component is ready when no worker complains.
   fileprivate struct State {
     var database: [Int: String] = [:]
     var broker: [Int: String] = [:]
+    var spool: [Int: String] = [:]
+    /// Workers whose spool holds something.
+    var spooling: Set<Int> = []
     var lastLogged: [String: ContinuousClock.Instant] = [:]
     var rejected: [String: Int] = [:]
   }
 
-  init(registry: MetricRegistry, readiness: Readiness, workers: Int, logger: Logger) {
+  /// - Parameter hasSpool: whether spools are a component of the program's readiness.
+  init(
+    registry: MetricRegistry, readiness: Readiness, workers: Int, hasSpool: Bool, logger: Logger
+  ) {
+    self.hasSpool = hasSpool
     self.registry = registry
     self.readiness = readiness
     self.logger = logger
@@ -62,6 +74,9 @@ final class IngestReporter: IngestObserver {
     unknownFields = counter(IngestMetrics.unknownFields)
     repaired = counter(IngestMetrics.batchesRepaired)
     reconnects = counter(IngestMetrics.mqttReconnects)
+    spooled = counter(IngestMetrics.spooled)
+    drained = counter(IngestMetrics.drained)
+    sessionsLost = counter(IngestMetrics.sessionsLost)
     batchReadings = registry.histogram(IngestMetrics.batchReadings.name)
     commitSeconds = registry.histogram(IngestMetrics.commitSeconds.name)
     publishToCommit = registry.histogram(IngestMetrics.publishToCommitSeconds.name)
@@ -189,7 +204,7 @@ final class IngestReporter: IngestObserver {
   }
 
   func databaseChanged(_ failure: PostgresError?, worker: Int) {
-    gauge(IngestMetrics.postgresConnected, worker, failure == nil)
+    gauge(IngestMetrics.postgresConnected, worker, failure == nil ? 1 : 0)
     state.withLock { $0.database[worker] = failure?.description }
     updateReadiness()
     if let failure {
@@ -200,7 +215,7 @@ final class IngestReporter: IngestObserver {
   }
 
   func brokerChanged(_ failure: MQTTError?, worker: Int) {
-    gauge(IngestMetrics.mqttConnected, worker, failure == nil)
+    gauge(IngestMetrics.mqttConnected, worker, failure == nil ? 1 : 0)
     state.withLock { $0.broker[worker] = failure?.description }
     updateReadiness()
     if let failure {
@@ -215,15 +230,60 @@ final class IngestReporter: IngestObserver {
     logger.warning("\(text)", metadata: ["worker": "\(worker)"])
   }
 
-  private func gauge(_ metric: MetricDescription, _ worker: Int, _ isUp: Bool) {
-    Meter(label: metric.name, dimensions: [("worker", "\(worker)")], factory: registry)
-      .set(isUp ? 1 : 0)
+  func sessionLost(_ text: String, worker: Int) {
+    sessionsLost.increment()
+    logger.error("\(text)", metadata: ["worker": "\(worker)"])
+  }
+
+  func brokerDropped(_ messages: Int, worker: Int) {
+    Meter(label: IngestMetrics.brokerDropped.name, dimensions: [], factory: registry)
+      .set(Double(messages))
+  }
+
+  func spoolChanged(_ level: SpoolLevel, added: Int, drained: Int, worker: Int) {
+    spooled.increment(by: added)
+    self.drained.increment(by: drained)
+    gauge(IngestMetrics.spoolMessages, worker, Double(level.messages))
+    gauge(IngestMetrics.spoolBytes, worker, Double(level.bytes))
+    let age = level.oldestReceivedAt.map { Timestamp.now.microseconds - $0.microseconds } ?? 0
+    gauge(IngestMetrics.spoolOldestSeconds, worker, Double(max(0, age)) / 1_000_000)
+    let isFilled = level.messages > 0
+    let changed = state.withLock { state in
+      isFilled ? state.spooling.insert(worker).inserted : state.spooling.remove(worker) != nil
+    }
+    guard changed else { return }
+    if isFilled {
+      logger.warning(
+        "batches go to the spool until the database takes them",
+        metadata: ["worker": "\(worker)", "messages": "\(level.messages)"])
+    } else {
+      logger.info("the spool is empty: all is committed", metadata: ["worker": "\(worker)"])
+    }
+  }
+
+  func spoolRefused(_ failure: SpoolError?, worker: Int) {
+    gauge(IngestMetrics.spoolRefusing, worker, failure == nil ? 0 : 1)
+    state.withLock { $0.spool[worker] = failure?.description }
+    updateReadiness()
+    if let failure {
+      log("spool not usable: what comes stays with the broker", "\(failure)", worker)
+    } else {
+      logger.info("the spool is usable again", metadata: ["worker": "\(worker)"])
+    }
+  }
+
+  private func gauge(_ metric: MetricDescription, _ worker: Int, _ value: Double) {
+    Meter(label: metric.name, dimensions: [("worker", "\(worker)")], factory: registry).set(value)
   }
 
   private func updateReadiness() {
-    let (database, broker) = state.withLock { ($0.database.values.first, $0.broker.values.first) }
-    if let database { readiness.failing("postgres", database) } else { readiness.ok("postgres") }
-    if let broker { readiness.failing("mqtt", broker) } else { readiness.ok("mqtt") }
+    let failures = state.withLock { state in
+      [("postgres", state.database), ("mqtt", state.broker), ("spool", state.spool)]
+        .map { ($0, $1.values.first) }
+    }
+    for (component, failure) in failures where hasSpool || component != "spool" {
+      if let failure { readiness.failing(component, failure) } else { readiness.ok(component) }
+    }
   }
 
   /// The same trouble again is said every half minute.

@@ -14,7 +14,7 @@ struct IngestServices {
   let settings: Settings
   let logger: Logger
   let registry: MetricRegistry
-  let readiness = Readiness(components: ["postgres", "mqtt"])
+  let readiness: Readiness
   let reporter: IngestReporter
   /// What the rules remember of the meters.
   let states: MeterStates
@@ -24,8 +24,11 @@ struct IngestServices {
     self.logger = logger
     registry = MetricRegistry.ingestor(version: Program.version)
     states = MeterStates(limit: settings.rememberedMeters)
+    let hasSpool = settings.worker.spool != nil
+    readiness = Readiness(components: ["postgres", "mqtt"] + (hasSpool ? ["spool"] : []))
     reporter = IngestReporter(
-      registry: registry, readiness: readiness, workers: settings.workers, logger: logger)
+      registry: registry, readiness: readiness, workers: settings.workers, hasSpool: hasSpool,
+      logger: logger)
   }
 
   /// Everything that runs, in order of start. Services stop in reverse: the workers first, so that

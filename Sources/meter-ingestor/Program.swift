@@ -20,8 +20,8 @@ struct Program: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, MigrateCommand.self, RegisterCommand.self, ReplayCommand.self,
       RulesCommand.self, ValidateCommand.self, SimulateCommand.self, CaptureCommand.self,
-      ConfigCommand.self, DoctorCommand.self,
-      DeadLettersCommand.self, DemoCommand.self,
+      ConfigCommand.self, DoctorCommand.self, DeadLettersCommand.self, DrainCommand.self,
+      DemoCommand.self,
     ])
 
   /// Exit codes: 0 done, 1 failed, 2 called wrongly or configured wrongly.

@@ -16,8 +16,10 @@ struct RunCommand: AsyncParsableCommand {
     abstract: "Subscribe to the broker and store readings until SIGTERM.",
     discussion: """
       A message is acknowledged only after its readings are committed. Broker or database may be \
-      away: the ingestor says so, answers 503 on /readyz, and tries again. SIGTERM or Ctrl-C stops \
-      reading, commits, acknowledges and exits with 0.
+      away: the ingestor says so, answers 503 on /readyz, and tries again. With spool.directory set, \
+      what cannot be committed within spool.after is kept there, acknowledged, and committed in \
+      order once the database is back; without, the broker keeps it. SIGTERM or Ctrl-C stops \
+      reading, commits or spools, acknowledges and exits with 0.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -39,13 +41,14 @@ struct RunCommand: AsyncParsableCommand {
           logger.info("status page", metadata: ["url": "\(address.url)"])
         } + [LastResort(logger: logger)], logger: logger, signals: [.sigterm, .sigint]))
     try await group.run()
-    logger.info("stopped: everything received is stored and acknowledged, or left to the broker")
+    logger.info(
+      "stopped: everything received is stored or spooled and acknowledged, or left to the broker")
   }
 }
 
 /// Ends the program some seconds after it was told to stop, should its services not manage: a thread
 /// that waits for a database that neither answers nor hangs up cannot be interrupted. What it holds
-/// was not acknowledged, so the broker delivers it again.
+/// is in the spool, or was not acknowledged, so that the broker delivers it again.
 private struct LastResort: Service, CustomStringConvertible {
   let logger: Logger
   var description: String { "LastResort" }
@@ -53,7 +56,8 @@ private struct LastResort: Service, CustomStringConvertible {
   func run() async throws {
     try await gracefulShutdown()
     DispatchQueue.global().asyncAfter(deadline: .now() + 8) {
-      logger.error("stopped without an answer from the database; the broker keeps what is in hand")
+      logger.error(
+        "stopped without an answer from the database; spool or broker keep what is in hand")
       _exit(0)
     }
   }

@@ -33,6 +33,10 @@ enum SettingKey: String, CaseIterable {
   case rulesFlagsKeep = "rules.flags-keep"
   case deadLettersKeep = "dead-letters.keep"
   case deadLettersLimit = "dead-letters.limit"
+  case spoolDirectory = "spool.directory"
+  case spoolAfter = "spool.after"
+  case spoolBytes = "spool.bytes"
+  case spoolAge = "spool.age"
   case httpListen = "http.listen"
   case metricsInterval = "metrics.interval"
   case logLevel = "log.level"
@@ -92,6 +96,16 @@ enum SettingKey: String, CaseIterable {
     .rulesFlagsKeep: ("400d", "how long ingest.reading_flags are kept"),
     .deadLettersKeep: ("90d", "how long dead letters are kept, open or not"),
     .deadLettersLimit: ("1000000", "dead letters kept at most; settled ones go first"),
+    .spoolDirectory: (
+      "",
+      "where batches go while the database is away; empty: they stay with the broker"
+    ),
+    .spoolAfter: ("2s", "how long a commit may take or fail before the spool is used, 100ms…10m"),
+    .spoolBytes: ("1GiB", "what a worker's spool holds at most, 1MiB…1TiB; then it reads no more"),
+    .spoolAge: (
+      "7d",
+      "how long a spooled message may wait, 1m…10y, before no more are taken; none is dropped"
+    ),
     .httpListen: (
       "127.0.0.1:8080",
       "host:port of the status page and /metrics; port 0 takes a free one"

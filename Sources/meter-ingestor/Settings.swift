@@ -8,6 +8,7 @@ import Foundation
 import IngestPipeline
 import Logging
 import MQTTSession
+import Spool
 import SystemPackage
 
 /// A setting that cannot be used. Exit code 2.
@@ -115,6 +116,7 @@ struct Settings {
     let group = values[.mqttShareGroup]
     worker.shareGroup = !group.isEmpty ? group : workers > 1 ? values[.mqttClientID] : nil
     worker.enrichment = try Settings.enrichment(values)
+    worker.spool = try Settings.spool(values)
     plausibility = try values.plausibility(hearsEverything: worker.shareGroup == nil)
     rememberedMeters = try values.integer(.rulesMeters, in: 64...100_000_000)
     let ever = Duration.zero...(.seconds(3_155_760_000))
@@ -145,6 +147,17 @@ struct Settings {
     return mqtt
   }
 
+  /// nil where no directory is named.
+  private static func spool(_ values: SettingTexts) throws -> SpoolSettings? {
+    let limits = SpoolLimits(
+      bytes: try values.bytes(.spoolBytes, in: 1 << 20...(1 << 40)),
+      age: try values.duration(.spoolAge, in: .seconds(60)...(.seconds(315_576_000))))
+    let after = try values.duration(.spoolAfter, in: .milliseconds(100)...(.seconds(600)))
+    let directory = values[.spoolDirectory]
+    return directory.isEmpty
+      ? nil : SpoolSettings(directory: directory, after: after, limits: limits)
+  }
+
   private static func enrichment(_ values: SettingTexts) throws -> EnrichmentSettings {
     var enrichment = EnrichmentSettings()
     enrichment.unregistered = try values.choice(.ingestUnregistered, UnregisteredPolicy.init)
@@ -161,11 +174,14 @@ struct Settings {
     return enrichment
   }
 
-  /// The settings of one worker: its own client id, and the status topic on the first.
-  func worker(number: Int) -> WorkerSettings {
+  /// The settings of one worker: its own client id and status topic.
+  func worker(number: Int) -> WorkerSettings { worker(clientID: "\(mqtt.clientID)-\(number)") }
+
+  /// The settings of the worker with this client id.
+  func worker(clientID: String) -> WorkerSettings {
     var settings = worker
-    settings.mqtt.statusTopic = "gridtokenx/v1/ingestor/\(mqtt.clientID)-\(number)/status"
-    settings.mqtt.clientID = "\(mqtt.clientID)-\(number)"
+    settings.mqtt.statusTopic = "gridtokenx/v1/ingestor/\(clientID)/status"
+    settings.mqtt.clientID = clientID
     return settings
   }
 }
@@ -188,6 +204,18 @@ struct SettingTexts {
 
   func duration(_ key: SettingKey, in range: ClosedRange<Duration>) throws -> Duration {
     guard let value = Duration(text: self[key]), range.contains(value) else {
+      throw SettingError(key: key, problem: "\(self[key]): expected \(key.help)")
+    }
+    return value
+  }
+
+  /// Reads `512MiB`, `1GiB`, `64KiB`; a bare number is bytes.
+  func bytes(_ key: SettingKey, in range: ClosedRange<Int>) throws -> Int {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)]
+    let unit = units.first { self[key].hasSuffix($0.0) }
+    let (value, overflows) = (Int(self[key].dropLast(unit == nil ? 0 : 3)) ?? -1)
+      .multipliedReportingOverflow(by: unit?.1 ?? 1)
+    guard !overflows, range.contains(value) else {
       throw SettingError(key: key, problem: "\(self[key]): expected \(key.help)")
     }
     return value

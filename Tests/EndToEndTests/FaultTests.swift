@@ -130,7 +130,9 @@ import Testing
       ingestor.log.contains("database not usable")
         && ingestor.log.contains("127.0.0.1:\(services.postgresPort)")
     }
-    #expect(try await ingestor.get("/readyz")?.status == 503)
+    try await eventually("the status page\n\(ingestor.log)") {
+      try await ingestor.get("/readyz")?.status == 503
+    }
     #expect(try await ingestor.get("/healthz")?.status == 200)
     try services.startPostgres()
     try await eventually("a line that names the broker\n\(ingestor.log)") {

@@ -1,0 +1,399 @@
+// The way of a worker's messages into the database: straight, or, while it is away, by the spool.
+//
+// The order of arrival is kept: as long as anything is in the spool, what arrives joins it at the
+// end. The tables would not mind another order, since ids tell what is stored; but a reading that is
+// judged before its predecessors looks like one after a gap, and a battery's book like overdrawn.
+
+import CheckRules
+import EnergyReadings
+import MQTTSession
+import PayloadDecoding
+import PostgresStore
+import Spool
+
+/// Holds what is not durable yet, and gives the lane its work. Lives on the worker's thread.
+final class CommitPath {
+  private let settings: WorkerSettings
+  private let worker: Int
+  private let reference: ReferenceHolder
+  private let observer: any IngestObserver
+  private let stop: StopSignal
+  private let lane: CommitLane
+  private let spool: WorkerSpool?
+
+  /// Whether the database was found to have what is needed.
+  private var isPrepared = false
+  /// What arrives while the way is straight.
+  private var open: Batch
+  /// What arrives while other messages are before it.
+  private var inbox = MessageBox()
+  private var firstMessageAt: ContinuousClock.Instant?
+  /// What the open batch is judged by.
+  private var snapshot = ReferenceData.empty
+
+  /// A closed batch, to be committed before anything else.
+  private struct Head {
+    var batch: Batch
+    var closedAt = ContinuousClock.now
+    /// The number of its last message in the spool, and the salvage that the number holds for; nil
+    /// while it is not there.
+    var spooled: (through: Int64, generation: Int)?
+  }
+  private var head: Head?
+  /// The batch that is neither open nor closed.
+  private var spare: Batch?
+  /// Messages that were read from the spool and are not in a batch yet: those from `pageNext` on.
+  private var page: SpooledMessages?
+  private var pageNext = 0
+  private var pageGeneration = 0
+
+  private var backoff = Backoff(limit: 1_000)
+  private var retryAt = ContinuousClock.now
+  private var attempts = 0
+  /// Messages that may still join the spool before more of it is drained; nil: any number.
+  private var credit: Int?
+  /// Whether the last use of the database went well: what the observer was told.
+  private var isUsable = false
+  private var isSilenceReported = false
+  private var reportedAt = ContinuousClock.now
+
+  init(
+    _ number: Int, _ settings: WorkerSettings, _ reference: ReferenceHolder, _ states: MeterStates,
+    _ observer: any IngestObserver, _ stop: StopSignal
+  ) {
+    self.settings = settings
+    worker = number
+    self.reference = reference
+    self.observer = observer
+    self.stop = stop
+    lane = CommitLane(url: settings.postgresURL, worker: number)
+    spool = settings.spool.map {
+      WorkerSpool($0, clientID: settings.mqtt.clientID, worker: number, observer: observer)
+    }
+    open = Batch(enrichment: settings.enrichment, states: states)
+    spare = Batch(enrichment: settings.enrichment, states: states)
+  }
+
+  // MARK: What arrives
+
+  /// Takes one message.
+  func take(_ message: borrowing ReceivedMessage) {
+    if firstMessageAt == nil {
+      firstMessageAt = .now
+      snapshot = reference.current
+    }
+    if isStraight || !open.isEmpty {
+      open.add(topic: message.topic, payload: message.payload, receivedAt: .now, by: snapshot)
+    } else {
+      inbox.append(topic: message.topic, payload: message.payload, receivedAt: .now)
+      credit = credit.map { $0 - 1 }
+    }
+  }
+
+  /// Whether nothing is before a message that arrives now.
+  private var isStraight: Bool { isPrepared && head == nil && spool?.isEmpty ?? true }
+
+  /// Whether something was taken that is neither committed nor in the spool. Nothing may be sent to
+  /// the broker then: every flush sends all acknowledgements that are held.
+  var isOpen: Bool {
+    !inbox.isEmpty || !open.isEmpty || (head.map { $0.spooled == nil } ?? false)
+  }
+
+  /// Whether what is open has to be settled before more is taken: by its size, or since the spool
+  /// is to be drained first.
+  var isFull: Bool {
+    open.count >= settings.batchSize || open.byteCount >= CommitPath.maximumBytes
+      || inbox.count >= settings.batchSize || inbox.byteCount >= CommitPath.maximumBytes
+      || !mayReceive
+  }
+
+  /// Bytes at which a batch closes whatever it counts, so that large messages cannot fill the memory.
+  private static let maximumBytes = 32 << 20
+
+  /// Whether more may be taken at all.
+  ///
+  /// Of what a drained batch held, half may come in again: so live messages are taken while the
+  /// spool is drained, and the spool gets shorter however many they are. A database that does not
+  /// answer leaves no choice: then all are taken, until the spool is full.
+  var mayReceive: Bool {
+    if isRefused { return false }
+    guard let credit, credit <= 0, let busySince = lane.busySince else { return true }
+    return ContinuousClock.now - busySince > patience
+  }
+
+  /// Whether the spool did not take what is open: its owner reads no more, and the broker keeps it.
+  private var isRefused: Bool { !inbox.isEmpty && spool?.failure != nil }
+
+  /// Whether what is open has waited long enough for company.
+  var isDue: Bool {
+    guard let firstMessageAt else { return false }
+    return ContinuousClock.now - firstMessageAt >= settings.linger
+  }
+
+  // MARK: What the owner does
+
+  /// Rings when there is something to ``advance()``.
+  var bell: Int32 { lane.bell.descriptor }
+
+  /// How long to wait for something to happen, ms: until the linger is over, or the next attempt is
+  /// due; a second at most.
+  var waitingTime: Int32 {
+    var rest = Duration.seconds(1)
+    if let firstMessageAt, !isRefused { rest = settings.linger - (.now - firstMessageAt) }
+    if hasWork, !lane.isBusy { rest = min(rest, retryAt - .now) }
+    // Rounded up, or the last millisecond would be spent in a busy loop.
+    return rest <= .zero ? 0 : Int32(rest / .milliseconds(1)) + 1
+  }
+
+  private var hasWork: Bool { !isPrepared || head != nil || !(spool?.isEmpty ?? true) }
+
+  /// Messages in the spool.
+  var spooled: Int { spool?.depth ?? 0 }
+
+  /// Whether everything that was taken, and all that was in the spool, is committed.
+  var isIdle: Bool { !isOpen && isStraight }
+
+  /// Waits until the database is ready; with a spool, not longer than a batch would.
+  ///
+  /// - Parameter withoutSpool: whether to wait for the database in any case.
+  /// - Returns: false when the program is to stop.
+  func waitUntilReady(withoutSpool: Bool = false) -> Bool {
+    let start = ContinuousClock.now
+    while !stop.isSet {
+      advance()
+      if isPrepared { return true }
+      if !withoutSpool, spool?.isOpen ?? false, .now - start >= patience { return true }
+      pause()
+    }
+    return false
+  }
+
+  /// Makes durable what is open: commits it, or puts it into the spool. Waits for as long as that
+  /// takes, but for a spool that refuses.
+  ///
+  /// - Returns: whether acknowledgements may be sent.
+  @discardableResult
+  func settle() -> Bool {
+    if !inbox.isEmpty { spoolInbox() }
+    if !open.isEmpty, head == nil { close() }
+    while let head, head.spooled == nil {
+      advance()
+      if self.head == nil || spoolHead() { break }
+      if stop.isSet, isHopeless { return false }
+      pause()
+    }
+    return !isOpen
+  }
+
+  /// Goes on with what is not committed while there is no session, for some time.
+  func rest(milliseconds: Int32) {
+    let end = ContinuousClock.now + .milliseconds(milliseconds)
+    while !stop.isSet, .now < end {
+      advance()
+      if isOpen { settle() }
+      pause(atMost: Int32(max(0, (end - .now) / .milliseconds(1))) + 1)
+    }
+  }
+
+  /// The program ends: a commit that is on its way may still arrive, so that it is not done twice.
+  func finish() {
+    let end = ContinuousClock.now + .seconds(1)
+    while lane.isBusy, .now < end {
+      wait(for: [bell], milliseconds: 50)
+      if let outcome = lane.takeOutcome() { settle(outcome) }
+    }
+  }
+
+  // MARK: Towards the database
+
+  /// Takes what the lane has done, and gives it the next. Does not wait.
+  func advance() {
+    if let outcome = lane.takeOutcome() { settle(outcome) }
+    noticeSilence()
+    spool?.openIfNeeded()
+    if !lane.isBusy, .now >= retryAt { begin() }
+    if isStraight, !inbox.isEmpty { straighten() }
+    if !(spool?.isEmpty ?? true), .now - reportedAt >= .seconds(1) {
+      reportedAt = .now
+      spool?.report()
+    }
+  }
+
+  private func begin() {
+    guard isPrepared else { return prepare() }
+    if head == nil, open.isEmpty { loadHead() }
+    if let head {
+      lane.commit(head.batch)
+    } else {
+      // A closed batch does not wait for this; a spool that could not be read does.
+      retryAt = .now + .seconds(1)
+    }
+  }
+
+  private func prepare() {
+    lane.prepare { [worker, observer, reference] (connection) throws(PostgresError) in
+      try SchemaCheck.check(connection)
+      if worker == 0, try SchemaCheck.isSuperuser(connection) {
+        observer.warning(
+          "connected as a superuser; the role meter_ingestor has all the rights that are needed",
+          worker: worker)
+      }
+      try reference.loadIfEmpty(over: connection)
+    }
+  }
+
+  /// Closes the open batch: it is the next to be committed.
+  private func close() {
+    guard let next = spare else { preconditionFailure("one of two batches is always spare here") }
+    head = Head(batch: open)
+    observer.batchClosed(open, worker: worker)
+    open = next
+    spare = nil
+    firstMessageAt = nil
+    attempts = 0
+    retryAt = .now
+  }
+
+  /// Makes a batch of the first messages of the spool.
+  private func loadHead() {
+    guard let spool, let batch = spare, let page = nextPage() else { return }
+    let reference = reference.current
+    let first = pageNext
+    while pageNext < page.count, batch.count < settings.batchSize,
+      batch.byteCount < CommitPath.maximumBytes
+    {
+      let message = page.messages[pageNext]
+      batch.add(
+        topic: page.arena[message.topic], payload: page.arena[message.payload],
+        receivedAt: message.receivedAt, by: reference)
+      pageNext += 1
+    }
+    guard pageNext > first else { return }
+    head = Head(
+      batch: batch, spooled: (page.messages[pageNext - 1].sequence, spool.generation))
+    observer.batchClosed(batch, worker: worker)
+    spare = nil
+    attempts = 0
+  }
+
+  private func nextPage() -> SpooledMessages? {
+    guard let spool else { return nil }
+    if let page, pageNext < page.count, pageGeneration == spool.generation { return page }
+    page = spool.oldest(limit: 10_000, bytes: 8 << 20)
+    pageNext = 0
+    pageGeneration = spool.generation
+    return page
+  }
+
+  private func settle(_ outcome: CommitLane.Outcome) {
+    isSilenceReported = false
+    switch outcome {
+    case .prepared: isPrepared = true
+    case .committed(let ledger, let took): committed(ledger, took)
+    case .failed(let error): return failed(error)
+    }
+    if !isUsable { observer.databaseChanged(nil, worker: worker) }
+    isUsable = true
+    backoff.reset()
+  }
+
+  private func committed(_ ledger: BatchLedger, _ took: Duration) {
+    guard let done = head else { return }
+    head = nil
+    observer.batchCommitted(done.batch, ledger, took: took, worker: worker)
+    // kill -9 before this: they are drained again after the start, and found stored.
+    if let spooled = done.spooled, let spool, spooled.generation == spool.generation {
+      spool.remove(through: spooled.through, drained: done.batch.messageCount)
+    }
+    credit = spool?.isEmpty ?? true ? nil : done.batch.messageCount / 2
+    done.batch.removeAll()
+    spare = done.batch
+  }
+
+  private func failed(_ error: PostgresError) {
+    attempts += 1
+    isUsable = false
+    credit = nil
+    if head != nil { observer.commitFailed(error, attempt: attempts, worker: worker) }
+    observer.databaseChanged(error, worker: worker)
+    retryAt = .now + .milliseconds(Int64(backoff.next()))
+  }
+
+  /// Time after which a database that neither answers nor hangs up is reported: a lock that somebody
+  /// holds, a disk or a machine that stands still.
+  private static let silenceLimit = Duration.seconds(10)
+
+  private func noticeSilence() {
+    guard let busySince = lane.busySince, !isSilenceReported,
+      .now - busySince >= CommitPath.silenceLimit
+    else { return }
+    isSilenceReported = true
+    isUsable = false
+    observer.databaseChanged(
+      PostgresError(
+        message: "no answer for 10 s; look for locks in pg_stat_activity and at the server",
+        target: lane.target, operation: "commit"), worker: worker)
+  }
+
+  // MARK: Towards the spool
+
+  /// How long a batch may take to be committed before it goes to the spool.
+  private var patience: Duration {
+    let after = spool?.after ?? .seconds(2)
+    return stop.isSet ? min(after, .seconds(2)) : after
+  }
+
+  /// Puts the closed batch into the spool once it has taken too long. The lane goes on with it: when
+  /// it is committed at last, the copy is forgotten.
+  private func spoolHead() -> Bool {
+    guard let spool, spool.isDue, let head, .now - head.closedAt >= patience else { return false }
+    let isSpooled = spool.append(head.batch.messageCount) { (appender) throws(SpoolError) in
+      try head.batch.forEachMessage { (topic, payload, receivedAt) throws(SpoolError) in
+        try appender.add(topic: topic, payload: payload, receivedAt: receivedAt)
+      }
+    }
+    if isSpooled { self.head?.spooled = (spool.lastSequence, spool.generation) }
+    return isSpooled
+  }
+
+  private func spoolInbox() {
+    guard let spool, spool.isDue else { return }
+    let isSpooled = spool.append(inbox.count) { (appender) throws(SpoolError) in
+      try inbox.forEachMessage { (topic, payload, receivedAt) throws(SpoolError) in
+        try appender.add(topic: topic, payload: payload, receivedAt: receivedAt)
+      }
+    }
+    guard isSpooled else { return }
+    inbox.removeAll()
+    firstMessageAt = nil
+  }
+
+  /// The spool is empty: what would have joined it goes straight.
+  private func straighten() {
+    snapshot = reference.current
+    inbox.forEachMessage { topic, payload, receivedAt in
+      open.add(topic: topic, payload: payload, receivedAt: receivedAt, by: snapshot)
+    }
+    inbox.removeAll()
+  }
+
+  // MARK: Waiting
+
+  /// Whether a program that is to stop has tried long enough: what is open stays with the broker.
+  private var isHopeless: Bool {
+    guard let stopSeenAt else {
+      stopSeenAt = .now
+      attempts = 0
+      retryAt = .now
+      return false
+    }
+    return (attempts >= 3 && !(spool?.isOpen ?? false)) || .now - stopSeenAt >= .seconds(5)
+  }
+  private var stopSeenAt: ContinuousClock.Instant?
+
+  private func pause(atMost limit: Int32 = 50) {
+    // Once it is set, the stop signal would end every wait.
+    let descriptors = stop.isSet ? [bell] : [bell, stop.descriptor]
+    wait(for: descriptors, milliseconds: min(limit, 50, max(0, waitingTime)))
+  }
+}
