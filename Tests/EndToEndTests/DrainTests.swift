@@ -41,7 +41,7 @@ import Testing
     let group = try Group(services)
     group.leaving.signal(SIGTERM)
     #expect(group.leaving.waitForExit() == 0, "\(group.leaving.log)")
-    let publisher = try ChildProcess(
+    var publisher = try ChildProcess(
       [
         "/bin/sh", "-c",
         """
@@ -49,7 +49,11 @@ import Testing
           -t gridtokenx/v1/\(group.known.grid)/consumption/x; done
         """,
       ], output: "/dev/null")
-    defer { kill(-publisher.pid, SIGKILL) }
+    // Collected too: an exit test that runs later in this process looks at any child that has ended.
+    defer {
+      kill(-publisher.pid, SIGKILL)
+      _ = publisher.waitForExit(atMost: .seconds(5))
+    }
     let start = ContinuousClock.now
     let outcome = try group.drain()
     #expect(outcome.status == 0, "\(outcome.errors)")
