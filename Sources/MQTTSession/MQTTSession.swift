@@ -53,7 +53,7 @@ public final class MQTTSession {
 
   /// Prepares a session; ``connect()`` opens it.
   public init(_ settings: MQTTSettings) throws(MQTTError) {
-    _ = MQTTSession.libraryIsReady
+    _ = MQTTSession.isLibraryReady
     self.settings = settings
     raw = mosquitto_new(settings.clientID, settings.cleanStart, nil)
     guard raw != nil else { throw failure("create a session", MOSQ_ERR_NOMEM.rawValue) }
@@ -64,7 +64,7 @@ public final class MQTTSession {
     mosquitto_destroy(raw)
   }
 
-  private static let libraryIsReady: Bool = {
+  private static let isLibraryReady: Bool = {
     mosquitto_lib_init()
     // A broker that hangs up must be an error, not the end of the process.
     signal(SIGPIPE, SIG_IGN)

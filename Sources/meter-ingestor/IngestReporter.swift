@@ -163,8 +163,7 @@ final class IngestReporter: IngestObserver {
 
   /// Something besides the readings' own way could not be done.
   func failed(_ what: String, _ error: any Error) {
-    let isDue = state.withLock { $0.isDue("\(what)\(error)", every: .seconds(30)) }
-    if isDue { logger.error("could not \(what)", metadata: ["cause": "\(error)"]) }
+    log("could not \(what)", "\(error)")
   }
 
   /// Dead letters were tried again.
@@ -287,10 +286,12 @@ final class IngestReporter: IngestObserver {
   }
 
   /// The same trouble again is said every half minute.
-  private func log(_ what: Logger.Message, _ cause: String, _ worker: Int) {
+  private func log(_ what: Logger.Message, _ cause: String, _ worker: Int? = nil) {
     let isDue = state.withLock { $0.isDue("\(what)\(cause)", every: .seconds(30)) }
     guard isDue else { return }
-    logger.error(what, metadata: ["worker": "\(worker)", "cause": "\(cause)"])
+    var metadata: Logger.Metadata = ["cause": "\(cause)"]
+    if let worker { metadata["worker"] = "\(worker)" }
+    logger.error(what, metadata: metadata)
   }
 }
 

@@ -253,14 +253,17 @@ extension Compiler {
     try append(.json(.text(json.node)), .text, over: [json.node])
   }
 
+  /// The operand as an array of texts, where it is a literal such as `'{a,b}'`.
+  private mutating func textArray(_ operand: Operand) throws(Deferral) -> Operand {
+    guard let text = operand.literal else { return operand }
+    return try array(parsing: text, of: TypeName(.text))
+  }
+
   private mutating func path(
     _ left: Operand, _ right: Operand, isText: Bool
   ) throws(Deferral) -> Operand {
     try expect(left, .json)
-    let right =
-      try right.literal.map { text throws(Deferral) in
-        try array(parsing: text, of: TypeName(.text))
-      } ?? right
+    let right = try textArray(right)
     guard let elements = right.elements, right.type == .text else {
       throw Deferral(reason: "#> is computed only with a path that is written out")
     }
@@ -285,10 +288,7 @@ extension Compiler {
     _ left: Operand, _ right: Operand, isAll: Bool
   ) throws(Deferral) -> Operand {
     try expect(left, .json)
-    let right =
-      try right.literal.map { text throws(Deferral) in
-        try array(parsing: text, of: TypeName(.text))
-      } ?? right
+    let right = try textArray(right)
     // Elements that are NULL do not count here, and none at all is a case of its own.
     guard let elements = right.elements, right.type == .text, !elements.isEmpty,
       elements.allSatisfy({ constantString($0) != nil })
