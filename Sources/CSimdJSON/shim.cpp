@@ -1,6 +1,7 @@
 // Walks a document with simdjson's on-demand parser and writes down every value as a node.
 #include "CSimdJSON.h"
 
+#include <algorithm>
 #include <cstring>
 #include <simdjson.h>
 #include <utility>
@@ -14,6 +15,7 @@ struct csj_parser {
   const uint8_t *base = nullptr;
   const uint8_t *end = nullptr;
   uint16_t max_depth = 0;
+  bool checks_escapes = true;
   const uint8_t *error_at = nullptr;
   // Where the last value that is complete ends.
   const uint8_t *last_end = nullptr;
@@ -29,23 +31,24 @@ inline uint64_t has_byte(uint64_t word, uint8_t byte) {
   return (word - ones) & ~word & (ones << 7);
 }
 
+// The first quote or backslash at or behind `at`. The lowest mark of has_byte is exact, and on a
+// little-endian machine it belongs to the first byte.
+inline const uint8_t *quote_or_backslash(const uint8_t *at) {
+  for (;; at += 8) {
+    uint64_t word;
+    std::memcpy(&word, at, 8);
+    const uint64_t marks = has_byte(word, '"') | has_byte(word, '\\');
+    if (marks != 0) return at + __builtin_ctzll(marks) / 8;
+  }
+}
+
 // Length of the string that begins at `text`, just after its opening quote. simdjson's first stage
 // has found its end and its UTF-8 to be good.
 size_t string_length(const uint8_t *text, bool &escaped) {
-  const uint8_t *at = text;
-  escaped = false;
-  for (;;) {
-    uint64_t word;
-    std::memcpy(&word, at, 8);
-    if (!(has_byte(word, '"') | has_byte(word, '\\'))) {
-      at += 8;
-      continue;
-    }
-    while (*at != '"' && *at != '\\') at++;
-    if (*at == '"') return size_t(at - text);
-    escaped = true;
-    at += 2;
-  }
+  const uint8_t *at = quote_or_backslash(text);
+  escaped = *at == '\\';
+  while (*at == '\\') at = quote_or_backslash(at + 2);
+  return size_t(at - text);
 }
 
 // Value of the four hexadecimal digits at `at`, or -1.
@@ -65,8 +68,8 @@ int hex4(const uint8_t *at) {
 bool escapes_are_valid(const uint8_t *text, size_t length) {
   const uint8_t *end = text + length;
   for (const uint8_t *at = text;;) {
-    at = static_cast<const uint8_t *>(std::memchr(at, '\\', size_t(end - at)));
-    if (at == nullptr) return true;
+    at = quote_or_backslash(at);
+    if (at >= end) return true;
     switch (at[1]) {
     case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': at += 2; continue;
     case 'u': break;
@@ -131,7 +134,9 @@ class Walk {
 public:
   Walk(csj_parser &owner, ondemand::document &document) : owner(owner), document(document) {}
 
-  int value(ondemand::value value, const uint8_t *key, size_t key_length, uint8_t flags,
+  // By reference: a copy would be read in one piece right after its parts were written, which the
+  // processor cannot forward.
+  int value(ondemand::value &value, const uint8_t *key, size_t key_length, uint8_t flags,
             uint16_t depth) {
     const size_t index = owner.nodes.size();
     const uint8_t *start = nullptr;
@@ -142,8 +147,7 @@ public:
       start = reinterpret_cast<const uint8_t *>(token.data());
       if (!is_inside(start)) return CSJ_SYNTAX;
     }
-    owner.nodes.push_back({uint32_t(key ? key - owner.base : 0), uint32_t(key_length), 0, 0, 0, 0,
-                           flags, depth});
+    add_node(key ? size_t(key - owner.base) : 0, key_length, flags, depth);
     int code = CSJ_OK;
     switch (type) {
     case ondemand::json_type::object: code = object(value, index, depth); break;
@@ -163,10 +167,11 @@ public:
     std::string_view token;
     if (document.raw_json_token().get(token)) return CSJ_SYNTAX;
     const uint8_t *start = reinterpret_cast<const uint8_t *>(token.data());
-    owner.nodes.push_back({0, 0, 0, 0, 1, 0, 0, 0});
+    add_node(0, 0, 0, 0);
+    owner.nodes[0].next = 1;
     int code = CSJ_OK;
     switch (*start) {
-    case '"': code = string(start, 0); break;
+    case '"': code = lone_string(start); break;
     case 't': code = lone_literal(start, CSJ_TRUE, "true"); break;
     case 'f': code = lone_literal(start, CSJ_FALSE, "false"); break;
     case 'n': code = lone_literal(start, CSJ_NULL, "null"); break;
@@ -183,6 +188,16 @@ public:
 private:
   csj_parser &owner;
   ondemand::document &document;
+
+  // Field by field: a node made elsewhere and copied would be read before its parts are written.
+  void add_node(size_t key_offset, size_t key_length, uint8_t flags, uint16_t depth) {
+    owner.nodes.emplace_back();
+    csj_node &node = owner.nodes.back();
+    node.key_offset = uint32_t(key_offset);
+    node.key_length = uint32_t(key_length);
+    node.flags = flags;
+    node.depth = depth;
+  }
 
   void place(size_t index, uint8_t type, const uint8_t *start, const uint8_t *end) {
     csj_node &node = owner.nodes[index];
@@ -254,19 +269,29 @@ private:
   int string(ondemand::value &value, const uint8_t *token, size_t index) {
     ondemand::raw_json_string raw;
     if (auto error = value.get_raw_json_string().get(raw)) return code_of(error);
-    return string(token, index);
+    const uint8_t *end = quote_or_backslash(token + 1);
+    if (*end == '"') return string(token, end, false, index);
+    // Where there are many escapes, the end is found sooner from behind: between the closing quote
+    // and the next token are only blanks.
+    end = std::min(location(), owner.end) - 1;
+    while (is_blank(*end)) end--;
+    return string(token, end, true, index);
   }
 
-  int string(const uint8_t *token, size_t index) {
+  int lone_string(const uint8_t *token) {
     bool escaped;
     const size_t length = string_length(token + 1, escaped);
-    place(index, CSJ_STRING, token + 1, token + 1 + length);
-    owner.last_end++;  // The closing quote.
-    if (escaped) {
-      owner.nodes[index].flags |= CSJ_VALUE_ESCAPED;
-      if (!escapes_are_valid(token + 1, length)) return CSJ_STRING_BAD;
-    }
-    return CSJ_OK;
+    return string(token, token + 1 + length, escaped, 0);
+  }
+
+  int string(const uint8_t *token, const uint8_t *quote, bool escaped, size_t index) {
+    place(index, CSJ_STRING, token + 1, quote);
+    owner.last_end = quote + 1;
+    if (!escaped) return CSJ_OK;
+    owner.nodes[index].flags |= CSJ_VALUE_ESCAPED;
+    if (!owner.checks_escapes || escapes_are_valid(token + 1, size_t(quote - token - 1)))
+      return CSJ_OK;
+    return CSJ_STRING_BAD;
   }
 
   int number(const uint8_t *token, size_t index) {
@@ -305,8 +330,10 @@ void csj_parser_free(csj_parser *parser) { delete parser; }
 size_t csj_padding(void) { return SIMDJSON_PADDING; }
 
 int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t length,
-              uint16_t max_depth, const csj_node **nodes, size_t *count, size_t *error_offset) {
+              uint16_t max_depth, int checks_escapes, const csj_node **nodes, size_t *count,
+              size_t *error_offset) {
   parser->nodes.clear();
+  parser->checks_escapes = checks_escapes != 0;
   parser->base = base;
   parser->end = base + start + length;
   parser->max_depth = max_depth;
@@ -340,8 +367,8 @@ int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t leng
   return CSJ_OK;
 }
 
-size_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination) {
+ptrdiff_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination) {
   uint8_t *end = destination;
-  if (parser->parser.unescape(ondemand::raw_json_string(source), end).error() != SUCCESS) return 0;
-  return size_t(end - destination);
+  if (parser->parser.unescape(ondemand::raw_json_string(source), end).error() != SUCCESS) return -1;
+  return end - destination;
 }

@@ -84,22 +84,32 @@ public struct ByteArena: Sendable {
 
   /// Makes room for at most `capacity` bytes at the end, which `body` writes.
   ///
-  /// - Parameter body: gets all bytes and the offset of the room; returns how many it wrote.
+  /// - Parameter body: gets the first of all bytes and the first of the room, which is uninitialised;
+  ///   returns how many it wrote.
   public mutating func append(
-    capacity: Int, writing body: (UnsafeMutableBufferPointer<UInt8>, Int) -> Int
+    capacity: Int, writing body: (UnsafePointer<UInt8>, UnsafeMutablePointer<UInt8>) -> Int
   ) -> ByteSlice {
     let start = bytes.count
-    bytes.append(contentsOf: repeatElement(0, count: capacity))
-    let written = bytes.withUnsafeMutableBufferPointer { body($0, start) }
-    bytes.removeLast(capacity - written)
-    return ByteSlice(offset: start, count: written)
+    if bytes.capacity - start < capacity { reserve(capacity) }
+    bytes.append(addingCapacity: capacity) { room in
+      // The room lies in the array's own memory, behind its content.
+      room.withUnsafeMutableBufferPointer { room, count in
+        guard let first = room.baseAddress else { return }
+        count = body(UnsafePointer(first - start), first)
+      }
+    }
+    return ByteSlice(offset: start, count: bytes.count - start)
   }
 
-  /// Writes zeros after the content without counting them, so that a vectorised parser may read
-  /// past the end.
+  /// Makes memory behind the content readable, whatever it holds, so that a vectorised parser may
+  /// read past the end.
   public mutating func pad(by count: Int) {
-    bytes.append(contentsOf: repeatElement(0, count: count))
-    bytes.removeLast(count)
+    if bytes.capacity - bytes.count < count { reserve(count) }
+  }
+
+  /// Makes room for `count` more bytes, and for as much again as there is.
+  private mutating func reserve(_ count: Int) {
+    bytes.reserveCapacity(2 * bytes.count + count)
   }
 
   /// The bytes of a slice. An absent slice reads as empty.

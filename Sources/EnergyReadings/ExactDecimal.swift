@@ -22,6 +22,7 @@ public enum ExactDecimal {
   public static func parse(
     _ text: Span<UInt8>, integerDigits: Int, scale: Int
   ) throws(DecimalError) -> Int64 {
+    if let value = plain(text, integerDigits: integerDigits, scale: scale) { return value }
     let shape = try Shape(text)
     // Position of the decimal point counted in digits from the first one.
     let point = shape.integerDigits + shape.exponent
@@ -50,12 +51,42 @@ public enum ExactDecimal {
     return shape.isNegative ? -value : value
   }
 
+  /// The value of what nearly every number is, in one pass: up to 18 digits, perhaps with a point
+  /// among them and a minus, that fit and need no rounding. Nil for all others.
+  private static func plain(_ text: Span<UInt8>, integerDigits: Int, scale: Int) -> Int64? {
+    let isNegative = text.count > 0 && text[0] == UInt8(ascii: "-")
+    let start = isNegative ? 1 : 0
+    guard text.count > start, text.count <= 18 else { return nil }
+    var value: Int64 = 0
+    var point = text.count
+    for index in start..<text.count {
+      let digit = text[index] &- UInt8(ascii: "0")
+      if digit <= 9 {
+        value = value &* 10 &+ Int64(digit)
+      } else {
+        guard text[index] == UInt8(ascii: "."), point == text.count, index > start else {
+          return nil
+        }
+        point = index
+      }
+    }
+    // The point itself is no digit; a text that ends with it is no number.
+    let fraction = max(0, text.count - point - 1)
+    guard point != text.count - 1, fraction <= scale,
+      value < powersOfTen[min(integerDigits + fraction, 18)]
+    else { return nil }
+    value &*= powersOfTen[scale - fraction]
+    return isNegative ? -value : value
+  }
+
+  /// 10^0…10^18.
   @usableFromInline
-  static let powersOfTen: [Int64] = {
-    var powers: [Int64] = [1]
-    for _ in 0..<18 { powers.append(powers[powers.count - 1] * 10) }
-    return powers
-  }()
+  static let powersOfTen: InlineArray<19, Int64> = [
+    1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
+    10_000_000_000, 100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000,
+    1_000_000_000_000_000, 10_000_000_000_000_000, 100_000_000_000_000_000,
+    1_000_000_000_000_000_000,
+  ]
 }
 
 /// Where the parts of a number stand in its text.

@@ -64,48 +64,7 @@ public final class CaptureReader {
   /// - Returns: what is wrong with the line, or nil.
   private func read(_ line: ByteSlice) -> String? {
     message = CaptureMessage()
-    do throws(JSONError) {
-      try parser.parse(line, in: &arena)
-    } catch {
-      return "not a JSON object (near byte \(error.offset))"
-    }
-    guard parser[0].kind == .object else { return "not a JSON object" }
-    for index in parser.members(of: 0) {
-      if let problem = read(parser[index]) { return problem }
-    }
-    if !message.topic.isPresent { return "topic is missing" }
-    if !message.payload.isPresent { return "payload or payload_b64 is missing" }
-    return nil
-  }
-
-  private func read(_ node: JSONNode) -> String? {
-    if arena[node.key].elementsEqual("payload") {
-      guard node.kind == .string else { return "payload is not a string" }
-      message.payload = text(node)
-    } else if arena[node.key].elementsEqual("topic") {
-      guard node.kind == .string, node.value.count > 0 else { return "topic is not a string" }
-      message.topic = text(node)
-    } else if arena[node.key].elementsEqual("t_ms") {
-      guard let time = try? ExactDecimal.parse(arena[node.value], integerDigits: 15, scale: 0)
-      else { return "t_ms is not a number of milliseconds" }
-      message.time = time
-    } else if arena[node.key].elementsEqual("qos") {
-      message.qos = arena[node.value].elementsEqual("0") ? 0 : 1
-    } else if arena[node.key].elementsEqual("retain") {
-      message.isRetained = node.kind == .true
-    } else if arena[node.key].elementsEqual("payload_b64") {
-      guard let data = Data(base64Encoded: arena.string(node.value)) else {
-        return "payload_b64 is not base64"
-      }
-      message.payload = data.withUnsafeBytes { arena.append($0) }
-    } else if arena[node.key].elementsEqual("comment"), node.kind == .string {
-      message.comment = text(node)
-    }
-    return nil
-  }
-
-  private func text(_ node: JSONNode) -> ByteSlice {
-    node.hasEscapes ? parser.unescaped(node.value, in: &arena) : node.value
+    return message.read(line, parser, in: &arena)
   }
 }
 
@@ -117,4 +76,61 @@ private struct CaptureMessage {
   var comment = ByteSlice.absent
   var qos: Int32 = 1
   var isRetained = false
+
+  /// - Returns: what is wrong with the line, or nil.
+  mutating func read(
+    _ line: ByteSlice, _ parser: JSONParser, in arena: inout ByteArena
+  ) -> String? {
+    do throws(JSONError) {
+      // Most of a line is the payload's escapes: they are looked at once, when they are resolved.
+      try parser.parse(line, in: &arena, checksEscapes: false)
+    } catch {
+      return "not a JSON object (near byte \(error.offset))"
+    }
+    guard parser[0].kind == .object else { return "not a JSON object" }
+    var index = 1
+    while index < parser[0].next {
+      if let problem = read(parser[index], parser, in: &arena) { return problem }
+      index = parser[index].next
+    }
+    if !topic.isPresent { return "topic is missing" }
+    if !payload.isPresent { return "payload or payload_b64 is missing" }
+    return nil
+  }
+
+  private mutating func read(
+    _ node: JSONNode, _ parser: JSONParser, in arena: inout ByteArena
+  ) -> String? {
+    if arena[node.key].elementsEqual("payload") {
+      guard node.kind == .string else { return "payload is not a string" }
+      payload = text(node, parser, in: &arena)
+      if !payload.isPresent { return "payload has an escape that JSON does not have" }
+    } else if arena[node.key].elementsEqual("topic") {
+      guard node.kind == .string, node.value.count > 0 else { return "topic is not a string" }
+      topic = text(node, parser, in: &arena)
+      if !topic.isPresent { return "topic has an escape that JSON does not have" }
+    } else if arena[node.key].elementsEqual("t_ms") {
+      guard let time = try? ExactDecimal.parse(arena[node.value], integerDigits: 15, scale: 0)
+      else { return "t_ms is not a number of milliseconds" }
+      self.time = time
+    } else if arena[node.key].elementsEqual("qos") {
+      qos = arena[node.value].elementsEqual("0") ? 0 : 1
+    } else if arena[node.key].elementsEqual("retain") {
+      isRetained = node.kind == .true
+    } else if arena[node.key].elementsEqual("payload_b64") {
+      guard let data = Data(base64Encoded: arena.string(node.value)) else {
+        return "payload_b64 is not base64"
+      }
+      payload = data.withUnsafeBytes { arena.append($0) }
+    } else if arena[node.key].elementsEqual("comment"), node.kind == .string {
+      comment = text(node, parser, in: &arena)
+    }
+    return nil
+  }
+
+  private func text(
+    _ node: JSONNode, _ parser: JSONParser, in arena: inout ByteArena
+  ) -> ByteSlice {
+    node.hasEscapes ? parser.unescaped(node.value, in: &arena) : node.value
+  }
 }

@@ -67,9 +67,13 @@ public final class JSONParser {
 
   /// Parses a document that stands in the arena.
   ///
-  /// - Parameter maximumDepth: containers within containers; the root counts as one.
+  /// - Parameters:
+  ///   - maximumDepth: containers within containers; the root counts as one.
+  ///   - checksEscapes: whether an escape that JSON does not have is an error of the document; else
+  ///     ``unescaped(_:in:)`` of that value finds it.
   public func parse(
-    _ text: ByteSlice, in arena: inout ByteArena, maximumDepth: UInt16 = 32
+    _ text: ByteSlice, in arena: inout ByteArena, maximumDepth: UInt16 = 32,
+    checksEscapes: Bool = true
   ) throws(JSONError) {
     arena.pad(by: JSONParser.padding)
     var first: UnsafePointer<csj_node>?
@@ -77,8 +81,8 @@ public final class JSONParser {
     var errorOffset = 0
     let code = arena.bytes.withUnsafeBufferPointer {
       csj_parse(
-        parser, $0.baseAddress, Int(text.offset), Int(text.count), maximumDepth, &first, &count,
-        &errorOffset)
+        parser, $0.baseAddress, Int(text.offset), Int(text.count), maximumDepth,
+        checksEscapes ? 1 : 0, &first, &count, &errorOffset)
     }
     nodes = UnsafeBufferPointer(start: first, count: count)
     if code != CSJ_OK {
@@ -96,12 +100,16 @@ public final class JSONParser {
     node.hasEscapes ? unescaped(node.value, in: &arena) : node.value
   }
 
-  /// The text of a string whose escapes are resolved, at the end of the arena.
+  /// The text of a string whose escapes are resolved, at the end of the arena; absent where one of
+  /// them is wrong, which ``parse(_:in:maximumDepth:checksEscapes:)`` finds unless told not to.
   public func unescaped(_ text: ByteSlice, in arena: inout ByteArena) -> ByteSlice {
-    arena.append(capacity: Int(text.count) + JSONParser.padding) { bytes, end in
-      guard let base = bytes.baseAddress else { return 0 }
-      return csj_unescape(parser, base + Int(text.offset), base + end)
+    var isValid = true
+    let resolved = arena.append(capacity: Int(text.count) + JSONParser.padding) { bytes, room in
+      let count = csj_unescape(parser, bytes + Int(text.offset), room)
+      isValid = count >= 0
+      return max(0, count)
     }
+    return isValid ? resolved : .absent
   }
 }
 

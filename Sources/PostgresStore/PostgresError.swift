@@ -72,6 +72,9 @@ public struct PostgresError: Error, Sendable {
     }
   }
 
+  /// Whether another transaction stood in the way (class 40: serialization failure, deadlock).
+  public var isConflict: Bool { sqlState?.hasPrefix("40") ?? false }
+
   /// Whether the server lacks a table, column, function or schema: `migrate` helps.
   public var isMissingSchema: Bool {
     ["42P01", "42703", "42883", "3F000"].contains(sqlState)

@@ -16,7 +16,8 @@ struct ReplayCommand: AsyncParsableCommand {
     discussion: """
       Replaying a capture twice stores every reading once. A line that cannot be read is reported \
       with file and line number and skipped; --strict stops there. --direct needs no broker: it \
-      stores the readings itself and prints what became of them.
+      stores the readings itself, over as many connections as there are workers, and prints what \
+      became of them.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -138,7 +139,7 @@ private struct BrokerReplay {
   }
 }
 
-/// Stores captures over one connection, batch by batch.
+/// Stores captures over as many connections as there are workers, batch by batch.
 private struct DirectReplay {
   private let services: IngestServices
   private let settings: WorkerSettings
@@ -149,11 +150,13 @@ private struct DirectReplay {
   }
 
   func run(_ capture: CaptureFiles, _ stop: StopSignal, json: Bool) throws -> Int {
-    let connection = try PostgresConnection(
-      url: settings.postgresURL, applicationName: "meter-ingestor replay")
-    try SchemaCheck.check(connection)
-    let reference = try ReferenceData.load(services.settings.plausibility, over: connection)
-    let commits = CommitQueue(connection, spare: makeBatch(), observer: services.reporter)
+    let connections = try (0..<services.settings.workers).map { _ in
+      try PostgresConnection(
+        url: settings.postgresURL, applicationName: "meter-ingestor replay")
+    }
+    try SchemaCheck.check(connections[0])
+    let reference = try ReferenceData.load(services.settings.plausibility, over: connections[0])
+    let commits = CommitQueue(connections, observer: services.reporter, makeBatch: makeBatch)
     var batch = makeBatch()
     var progress = ProgressLine()
     var readings = 0

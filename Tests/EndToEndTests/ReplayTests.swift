@@ -38,6 +38,24 @@ import Testing
     #expect(second.rejected == first.rejected)
   }
 
+  /// Over several connections the batches of a capture that is given twice meet in the database.
+  @Test func severalConnectionsStoreEachReadingOnce() throws {
+    let database = try TestServices.migratedDatabase()
+    let environment = ["POSTGRES_URL": database]
+    let capture = "\(Self.fixtures)/clean-day.ndjson.gz"
+    _ = try run(["register", "\(Self.fixtures)/clean-day.registry.json"], environment: environment)
+    let counts = try ledger(
+      run(
+        ["replay", "--direct", "--json", capture, capture, "--set", "ingest.workers=3"]
+          + ["--set", "ingest.batch-size=150"], environment: environment))
+    #expect(counts.stored >= 1_000)
+    #expect(counts.duplicate == counts.stored)
+    #expect(counts.received == counts.stored + counts.duplicate + counts.zero)
+    let rows = try value(KnownReadings.tally, in: database)
+    _ = try run(["replay", "--direct", capture], environment: environment)
+    #expect(try value(KnownReadings.tally, in: database) == rows)
+  }
+
   /// Each line of the hostile fixture says what must become of its readings.
   @Test func everyHostileLineEndsAsItSays() throws {
     let database = try TestServices.migratedDatabase()
@@ -94,7 +112,8 @@ import Testing
         + #""{\"timestamp\":\#(1_781_000_000 + second),\"energy_amount\":1,"#
         + #"\"consumer_type\":\"residential\"}"}"#
     }
-    let text = [line(1), #"{"t_ms":0,"topic":"#, line(2)].joined(separator: "\n")
+    let escape = #"{"t_ms":0,"topic":"a","payload":"\x"}"#
+    let text = [line(1), #"{"t_ms":0,"topic":"#, line(2), escape].joined(separator: "\n")
     try text.write(toFile: folder + "/broken.ndjson", atomically: true, encoding: .utf8)
     let strict = try run(
       ["replay", "--direct", "--strict", "--json", folder + "/broken.ndjson"],
@@ -106,6 +125,8 @@ import Testing
       environment: ["POSTGRES_URL": database])
     #expect(lenient.status == 1)
     #expect(lenient.errors.contains("broken.ndjson:2: "))
+    #expect(
+      lenient.errors.contains("broken.ndjson:4: payload has an escape that JSON does not have"))
     let counts = try ledger(lenient, status: 1)
     #expect(counts.stored == 1)
     #expect(counts.duplicate == 1)

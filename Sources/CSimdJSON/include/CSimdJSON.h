@@ -54,13 +54,16 @@ void csj_parser_free(csj_parser *parser);
 size_t csj_padding(void);
 
 // Parses base[start ..< start + length]. The nodes belong to the parser and live until its next
-// call. On an error *error_offset is the place, counted from base, where it is known.
+// call. On an error *error_offset is the place, counted from base, where it is known. Unless
+// `checks_escapes`, the escapes of values are left to csj_unescape to check.
 int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t length,
-              uint16_t max_depth, const csj_node **nodes, size_t *count, size_t *error_offset);
+              uint16_t max_depth, int checks_escapes, const csj_node **nodes, size_t *count,
+              size_t *error_offset);
 
-// Resolves the escapes of a string that csj_parse accepted, up to its closing quote. `destination`
-// holds as many bytes as the string, and csj_padding() more. Returns the length written.
-size_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination);
+// Resolves the escapes of a string of the document, up to its closing quote. `destination` holds as
+// many bytes as the string, and csj_padding() more. Returns the length written, or -1 where an
+// escape is none of RFC 8259 or a surrogate is alone.
+ptrdiff_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination);
 
 #ifdef __cplusplus
 }
