@@ -108,7 +108,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "MQTTSession",
-      dependencies: ["CMosquitto"],
+      dependencies: ["CMosquitto", "CPacketBuffer"],
       swiftSettings: strict),
     .target(
       name: "Spool",
@@ -131,6 +131,7 @@ let package = Package(
     .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(
       name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+    .target(name: "CPacketBuffer"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
       name: "CSimdJSON",
@@ -179,7 +180,8 @@ let package = Package(
       ],
       exclude: ["LegacySchemas"], swiftSettings: strict),
     .testTarget(
-      name: "MQTTSessionTests", dependencies: ["MQTTSession", "PrivateServices", "TestServices"],
+      name: "MQTTSessionTests",
+      dependencies: ["CPacketBuffer", "MQTTSession", "PrivateServices", "TestServices"],
       swiftSettings: strict),
     .testTarget(
       name: "MonitoringTests",

@@ -91,9 +91,10 @@ final class Subscriber {
 
   init(
     _ services: PrivateServices, _ client: String, _ topic: String, status: String? = nil,
-    isVersion5: Bool = true
+    isVersion5: Bool = true, tls: MQTTSettings.TLS? = nil
   ) throws {
     var settings = try MQTTSettings(url: services.mqttURL, clientID: client)
+    settings.tls = tls
     settings.statusTopic = status
     settings.isVersion5 = isVersion5
     owned = try MQTTSession(settings)

@@ -1,0 +1,116 @@
+// Many packets for one system call, and nothing forgotten in a buffer.
+
+import CPacketBuffer
+import Foundation
+import Glibc
+import MQTTSession
+import PrivateServices
+import TestServices
+import Testing
+
+@Suite struct PacketBufferTests {
+  /// Without the buffer it would be three reads and a write a message.
+  @Test(.enabled(if: cpb_is_active(), "a sanitizer stands in its place"))
+  func aBurstCostsFewSystemCalls() throws {
+    let services = TestServices.shared
+    let topic = "burst/\(TestServices.freshName())"
+    let subscriber = try Subscriber(services, TestServices.freshName(), topic)
+    try publish(1_000, to: topic, services)
+    let before = try systemCalls()
+    try subscriber.receive(1_000)
+    try subscriber.session.flush()
+    let after = try systemCalls()
+    #expect(after.reads - before.reads < 300)
+    #expect(after.writes - before.writes < 100)
+    subscriber.end()
+  }
+
+  /// poll(2) knows only what is still in the kernel.
+  @Test(arguments: [false, true])
+  func whatIsInABufferIsSeenWithoutFurtherTraffic(isEncrypted: Bool) throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+      .path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let certificates = try ThrowawayCertificates(in: folder)
+    let services = try PrivateServices.start(
+      in: FileManager.default.temporaryDirectory.path,
+      broker: isEncrypted ? .init(tls: .init(certificates)) : .init(),
+      postgres: .init(fsync: false))
+    let tls = isEncrypted ? MQTTSettings.TLS(authorityFile: certificates.authority) : nil
+    let subscriber = try Subscriber(services, TestServices.freshName(), "buffered", tls: tls)
+    try publish(200, to: "buffered", services, tls: tls)
+    let session = subscriber.session
+    for _ in 0..<200 where subscriber.payloads.count < 200 {
+      #expect(session.wait(milliseconds: 5_000), "nothing after \(subscriber.payloads.count)")
+      var mayReceive = true
+      try session.receive {
+        defer { mayReceive = false }
+        return mayReceive
+      }
+    }
+    #expect(subscriber.payloads == (0..<200).map(String.init))
+    subscriber.end()
+    try services.stop()
+  }
+
+  /// What a receiver of messages leaves in errno says nothing about the socket.
+  @Test func aReceiverMayTouchErrno() throws {
+    let services = TestServices.shared
+    let topic = "errno/\(TestServices.freshName())"
+    let subscriber = try Subscriber(services, TestServices.freshName(), topic)
+    var count = 0
+    subscriber.session.onMessage = { _ in
+      count += 1
+      errno = EAGAIN
+    }
+    try publish(300, to: topic, services)
+    while count < 300, subscriber.session.wait(milliseconds: 5_000) {
+      try subscriber.session.receive()
+    }
+    #expect(count == 300)
+    subscriber.end()
+  }
+
+  @Test func messagesBeyondTheBufferKeepTheirPlaceAndContent() throws {
+    let services = TestServices.shared
+    let topic = "large/\(TestServices.freshName())"
+    let subscriber = try Subscriber(services, TestServices.freshName(), topic)
+    let publisher = try Subscriber(services, TestServices.freshName(), "none")
+    let payloads = [10, 70_000, 0, 65_536, 1, 300_000, 65_530, 20].enumerated().map {
+      String(repeating: "\($0 % 10)", count: $1)
+    }
+    for payload in payloads {
+      try publisher.session.publish(topic: topic, payload: Array(payload.utf8))
+    }
+    try publisher.session.flush()
+    try subscriber.receive(payloads.count)
+    #expect(subscriber.payloads == payloads)
+    publisher.end()
+    subscriber.end()
+  }
+
+  /// Publishes the numbers from 0, and waits until the broker has them.
+  private func publish(
+    _ count: Int, to topic: String, _ services: PrivateServices, tls: MQTTSettings.TLS? = nil
+  ) throws {
+    let publisher = try Subscriber(services, TestServices.freshName(), "none", tls: tls)
+    var acknowledged = 0
+    publisher.session.onPublished = { _ in acknowledged += 1 }
+    for number in 0..<count {
+      try publisher.session.publish(topic: topic, payload: Array("\(number)".utf8))
+    }
+    try publisher.session.flush()
+    try publisher.pump { acknowledged == count }
+    publisher.end()
+  }
+
+  /// Calls of read(2) and write(2) that this thread has made (proc(5), `/proc/pid/io`).
+  private func systemCalls() throws -> (reads: Int, writes: Int) {
+    let text = try String(contentsOfFile: "/proc/thread-self/io", encoding: .utf8)
+    func value(_ name: String) -> Int {
+      let line = text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+      return line.flatMap { Int($0.dropFirst(name.count + 2)) } ?? 0
+    }
+    return (value("syscr"), value("syscw"))
+  }
+}
