@@ -52,6 +52,18 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // A yardstick beside the house: it replaces malloc to count its calls, so nothing depends on it.
+    .executableTarget(
+      name: "micro-bench",
+      dependencies: [
+        "CAllocationCount", "CInstructionCount", "CheckRules", "EnergyReadings", "IngestPipeline",
+        "PayloadDecoding", "PostgresStore", "PrivateServices",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .target(name: "CAllocationCount"),
+    .target(name: "CInstructionCount"),
+
     // Floor 4: what people look at, and the meters that are not there.
     .target(
       name: "StatusServer",
@@ -209,6 +221,11 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "PrivateServicesTests", dependencies: ["PrivateServices"], swiftSettings: strict),
+    // Without a dependency on micro-bench, or its malloc would be that of all tests; it is built
+    // with them.
+    .testTarget(
+      name: "MicroBenchTests", dependencies: ["PrivateServices", "TestServices"],
+      swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
