@@ -9,6 +9,8 @@ public final class BatchRows {
   let tables = ReadingKind.allCases.map { _ in CopyBuffer() }
   /// The storage operations, in row order.
   private(set) var operations: [BatteryBook.Operation] = []
+  /// The ids of their batteries: as strings each would cost an allocation.
+  private(set) var batteries = ByteArena()
   /// Rules that rows break and are stored with nevertheless.
   let flags = FlagRows()
   private var lastID = ReadingID(high: 0, low: 0)
@@ -25,6 +27,7 @@ public final class BatchRows {
   public func removeAll() {
     for table in tables { table.removeAll() }
     operations.removeAll(keepingCapacity: true)
+    batteries.removeAll()
     flags.removeAll()
   }
 
@@ -47,7 +50,8 @@ public final class BatchRows {
       channel: (isCharge ? StorageOperation.discharge : .charge).name)
     operations.append(
       .init(
-        id: id, opposite: opposite, device: arena.string(reading.device), time: reading.timestamp,
+        id: id, opposite: opposite, device: batteries.append(arena[reading.device]),
+        time: reading.timestamp,
         microKWh: (isCharge ? 1 : -1) * reading.energy.microKWh))
   }
 
@@ -142,7 +146,7 @@ public struct BatchStore {
       }
     }
     if !rows.operations.isEmpty {
-      outcome.flagged = try BatteryBook(rows.operations).apply(
+      outcome.flagged = try BatteryBook(rows.operations, of: rows.batteries).apply(
         rows.batteryRules, over: connection)
     }
     return outcome

@@ -25,15 +25,16 @@ struct BatteryBook {
     var id: ReadingID
     /// The id that the opposite operation for the same time would have.
     var opposite: ReadingID
-    var device: String
+    var device: ByteSlice
     var time: Timestamp
     var microKWh: Int64
   }
 
-  init(_ operations: [Operation]) {
+  /// - Parameter batteries: what the operations' devices are slices of.
+  init(_ operations: [Operation], of batteries: ByteArena) {
     ids = arrayLiteral(operations.map(\.id.description))
     oppositeIDs = arrayLiteral(operations.map(\.opposite.description))
-    devices = arrayLiteral(operations.map(\.device))
+    devices = arrayLiteral(operations.map { batteries.string($0.device) })
     times = arrayLiteral(operations.map(\.time.description))
     amounts = arrayLiteral(operations.map { FixedPoint.text($0.microKWh, scale: 6) })
   }

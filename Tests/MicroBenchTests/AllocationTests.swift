@@ -24,17 +24,12 @@ import Testing
         && Set(measured.map(\.traffic)).count == 7 && measured.count == 35)
     for measurement in measured {
       #expect(measurement.readings == 10_000 && measurement.nanosecondsPerReading > 0)
-      let isStoragePath = measurement.step == "path" && measurement.traffic.hasPrefix("storage")
-      withKnownIssue("BatchRows keeps the device of a storage operation as a String") {
-        #expect(
-          measurement.allocations < Self.growth,
-          """
-          \(measurement.step) of \(measurement.traffic) allocates \(measurement.allocations) \
-          times in \(measurement.readings) readings; see deploy/micro-bench
-          """)
-      } when: {
-        isStoragePath
-      }
+      #expect(
+        measurement.allocations < Self.growth,
+        """
+        \(measurement.step) of \(measurement.traffic) allocates \(measurement.allocations) times \
+        in \(measurement.readings) readings; see deploy/micro-bench
+        """)
     }
   }
 
