@@ -25,13 +25,15 @@ public struct EnrichmentSettings: Sendable {
   public init() {}
 }
 
-struct Enrichment {
+package struct Enrichment {
   let settings: EnrichmentSettings
+
+  package init(settings: EnrichmentSettings) { self.settings = settings }
 
   /// Completes `reading` from the registry.
   ///
   /// - Returns: what the rules ask of the device, nil where nothing is known of it.
-  func complete(
+  package func complete(
     _ reading: inout Reading, from registry: MeterRegistry, in arena: inout ByteArena
   ) throws(Rejection) -> DeviceFacts? {
     let known = registry.device(arena[reading.device], kind: reading.kind)

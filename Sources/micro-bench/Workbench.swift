@@ -10,13 +10,15 @@ import PostgresStore
 enum Step: String, CaseIterable, Codable {
   /// A message's bytes to readings.
   case decode
+  /// What the registry adds to a reading.
+  case enrich
   /// CHECK constraints and plausibility rules of a reading that is complete.
   case judge
   /// The derivation of a reading's id.
   case id
   /// A reading to its row of a binary COPY.
   case encode
-  /// `Batch.add`: copy, decode, enrich from the registry, judge, id, encode.
+  /// `Batch.add`: copy, decode, enrich, judge, id, encode.
   case path
 }
 
@@ -26,9 +28,13 @@ final class Workbench {
   @exclusivity(unchecked) private var arena = ByteArena(capacity: 1 << 23)
   @exclusivity(unchecked) private var decoded = DecodedReadings()
   @exclusivity(unchecked) private var messages: [Message] = []
+  /// As decoded.
+  @exclusivity(unchecked) private var bare: [Reading] = []
+  /// Enriched.
   @exclusivity(unchecked) private var readings: [Reading] = []
   @exclusivity(unchecked) private var ids: [ReadingID] = []
   private let decoder = PayloadDecoder()
+  private let enrichment = Enrichment(settings: EnrichmentSettings())
   private let judge = ReadingJudge(states: MeterStates())
   private let rows = CopyBuffer()
   private let batch: Batch
@@ -51,6 +57,7 @@ final class Workbench {
   func prepare(_ round: Int) {
     arena.removeAll()
     messages.removeAll(keepingCapacity: true)
+    bare.removeAll(keepingCapacity: true)
     readings.removeAll(keepingCapacity: true)
     ids.removeAll(keepingCapacity: true)
     rows.removeAll()
@@ -64,27 +71,16 @@ final class Workbench {
     }
     for message in messages {
       decoder.decode(message, in: &arena, into: &decoded)
-      for accepted in decoded.accepted { readings.append(complete(accepted.reading)) }
+      for accepted in decoded.accepted { bare.append(accepted.reading) }
     }
+    enrichReadings()
     ids.append(contentsOf: repeatElement(ReadingID(high: 0, low: 0), count: readings.count))
-  }
-
-  /// What enrichment makes of it.
-  private func complete(_ decoded: Reading) -> Reading {
-    var reading = decoded
-    switch reading.kind {
-    case .production: reading.energySource = arena.append("solar")
-    case .consumption: reading.consumerType = arena.append("residential")
-    case .storage: return reading
-    }
-    reading.location = arena.append(#"{"grid_code": "BKK-07", "province": "Bangkok"}"#)
-    reading.locationHasGridCode = true
-    return reading
   }
 
   func perform(_ step: Step) {
     switch step {
     case .decode: decodeMessages()
+    case .enrich: enrichReadings()
     case .judge: judgeReadings()
     case .id: deriveIDs()
     case .encode: encodeRows()
@@ -94,6 +90,15 @@ final class Workbench {
 
   private func decodeMessages() {
     for index in messages.indices { decoder.decode(messages[index], in: &arena, into: &decoded) }
+  }
+
+  private func enrichReadings() {
+    readings.removeAll(keepingCapacity: true)
+    for index in bare.indices {
+      var reading = bare[index]
+      let known = try? enrichment.complete(&reading, from: reference.registry, in: &arena)
+      if known != nil { readings.append(reading) }
+    }
   }
 
   private func judgeReadings() {
@@ -134,8 +139,8 @@ final class Workbench {
     var stored = 0
     batch.forEachTimestamp { _ in stored += 1 }
     let counts = [
-      "decoded": readings.count, "encoded": rows.rowCount, "ids": Set(ids).count,
-      "taken by the batch": batch.count, "rows of the batch": stored,
+      "decoded": bare.count, "enriched": readings.count, "encoded": rows.rowCount,
+      "ids": Set(ids).count, "taken by the batch": batch.count, "rows of the batch": stored,
       "judged without a flag": readings.count - flags,
     ]
     for (what, count) in counts.sorted(by: { $0.key < $1.key }) where count != Traffic.readings {
