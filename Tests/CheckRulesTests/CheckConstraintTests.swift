@@ -123,7 +123,7 @@ import Testing
     "((name COLLATE \"de_DE\") = 'x'::text)", "(clock_timestamp() > \"timestamp\")",
     "(nobody > 0)", "(ROW(whole, 1) IS NULL)", "amount", "(whole)", "", "(", "whole >",
     "whole > 0)", "(name = 'open)", "(\"name = 1)", "whole > 0 -- comment",
-    "whole > 0 /* comment */", "\u{1F600}",
+    "whole > 0 /* comment */", "(whole > --1\n1)", "\u{1F600}",
     "(whole > 0) garbage", "whole[1] > 0", "(whole = ANY (SELECT 1))",
     "E'a' = name", "whole IS",
     "(whole)::integer[] IS NULL", "CASE END", "ARRAY[1,2] IS NULL", "(small > 1::\"char\")",

@@ -29,6 +29,7 @@ import Testing
     .timeLimit(.minutes(1)),
     arguments: [
       "whole > 0 OR ", "'", "\"", "(whole > 0) AND ", "1 + ", "~", "a.", "x ", "1e", "'a' || ",
+      "-", "+",
     ])
   func aMegabyteIsReadInOnePass(piece: String) {
     let text = String(repeating: piece, count: 1_000_000 / piece.utf8.count)

@@ -122,18 +122,21 @@ struct Lexer {
   /// unless the operator holds a character that SQL's own do not (manual, 4.1.3).
   private mutating func operatorSymbol() throws(Deferral) -> Token {
     let start = position
-    while position < bytes.count, Lexer.isOperator(bytes[position]) { position += 1 }
-    let run = bytes[start..<position]
-    if !run.contains(where: { "~!@#%^&|`?".utf8.contains($0) }) {
+    while position < bytes.count, Lexer.isOperator(bytes[position]) {
+      position += 1
+      // Here, and not behind the loop: a run of signs is looked at once for each of them.
+      if position - start > 63 { throw Deferral(reason: "an operator of more than 63 characters") }
+    }
+    let run = text(from: start)
+    if run.contains("--") || run.contains("/*") {
+      throw Deferral(reason: "comments are not understood")
+    }
+    if !run.utf8.contains(where: { "~!@#%^&|`?".utf8.contains($0) }) {
       while position - start > 1,
         bytes[position - 1] == UInt8(ascii: "-") || bytes[position - 1] == UInt8(ascii: "+")
       { position -= 1 }
     }
-    if position - start > 63 { throw Deferral(reason: "an operator of more than 63 characters") }
     let symbol = text(from: start)
-    if symbol.contains("--") || symbol.contains("/*") {
-      throw Deferral(reason: "comments are not understood")
-    }
     return .symbol(symbol == "!=" ? "<>" : symbol)
   }
 
