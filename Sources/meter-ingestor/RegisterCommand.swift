@@ -3,6 +3,7 @@
 import ArgumentParser
 import EnergyReadings
 import Foundation
+import PayloadDecoding
 import PostgresStore
 
 struct RegisterCommand: AsyncParsableCommand {
@@ -24,7 +25,7 @@ struct RegisterCommand: AsyncParsableCommand {
     }
     let registry: RegistryFile
     do {
-      registry = try JSONDecoder().decode(RegistryFile.self, from: data)
+      registry = try RegistryFile(json: data)
     } catch {
       throw ValidationError("\(file): \(error)")
     }
