@@ -154,6 +154,22 @@ let package = Package(
       name: "TestServices", dependencies: ["PostgresStore", "PrivateServices"],
       path: "Tests/TestServices", swiftSettings: strict),
     .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
+    .target(
+      name: "Fuzzing",
+      dependencies: [
+        "CheckRules", "EnergyReadings", "MeterSimulator", "PayloadDecoding", "SeededRandom",
+      ],
+      path: "Tests/Fuzzing", swiftSettings: strict),
+    .executableTarget(
+      name: "fuzz",
+      dependencies: [
+        "Fuzzing", "PrivateServices",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/FuzzProgram", swiftSettings: strict),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["Fuzzing", "PrivateServices", "fuzz"],
+      swiftSettings: strict),
     .testTarget(
       name: "EnergyReadingsTests", dependencies: ["EnergyReadings", "SeededRandom"],
       swiftSettings: strict),

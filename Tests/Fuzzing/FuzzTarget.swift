@@ -1,0 +1,54 @@
+// What is fuzzed: one line per target, with a name for the command line.
+
+/// Something that must hold out whatever bytes it is given.
+public struct FuzzTarget {
+  /// What mutation begins with.
+  var corpus: [[UInt8]]
+  /// Words that mean something to the target.
+  var dictionary: [[UInt8]]
+  /// Tries one input.
+  ///
+  /// Returns what tells its outcome from others: an input with a new one joins the corpus, which is
+  /// how mutation gets further than one step from where it began. Throws ``FuzzFinding``.
+  var attempt: (_ input: [UInt8]) throws -> Int
+
+  init(
+    corpus: [[UInt8]], dictionary: [String], attempt: @escaping (_ input: [UInt8]) throws -> Int
+  ) {
+    self.corpus = corpus
+    self.dictionary = dictionary.map { Array($0.utf8) }
+    self.attempt = attempt
+  }
+
+  /// All targets by name; made anew for each run, since they keep what they reuse.
+  public static let all: [(name: String, make: @Sendable () throws -> FuzzTarget)] = [
+    ("own-format", { try .ownFormat() }),
+    ("ami-format", { try .amiFormat() }),
+    ("topic", { .topic() }),
+    ("payload-page", { try .payloadPage() }),
+    ("check-expression", { .checkExpression() }),
+    ("check-row", { try .checkRow() }),
+    ("capture", { try .capture() }),
+    ("registry-file", { try .registryFile() }),
+  ]
+
+  /// Targets that do what no target may, to see that it is noticed.
+  public static let misbehaving: [(name: String, make: @Sendable () throws -> FuzzTarget)] = [
+    ("crashing", { .crashing() }),
+    ("hanging", { .hanging() }),
+    ("hoarding", { .hoarding() }),
+    ("wrong", { .wrong() }),
+  ]
+
+  /// - Returns: nil where no target has that name.
+  public static func named(_ name: String) throws -> FuzzTarget? {
+    try (all + misbehaving).first { $0.name == name }?.make()
+  }
+}
+
+/// An outcome that is no crash, and wrong nevertheless.
+public struct FuzzFinding: Error, CustomStringConvertible {
+  public var description: String
+
+  init(_ description: String) { self.description = description }
+}
