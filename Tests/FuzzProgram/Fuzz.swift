@@ -21,7 +21,7 @@ struct Fuzz: ParsableCommand {
   @Option(help: "What the inputs follow from.") var seed: UInt64 = 1
   @Option(help: ArgumentHelp("Seconds of CPU time that one input may take.", valueName: "seconds"))
   var longest = 1
-  @Option(help: ArgumentHelp("MiB by which peak memory may grow.", valueName: "MiB"))
+  @Option(help: ArgumentHelp("MiB by which resident memory may grow.", valueName: "MiB"))
   var growth = 64
   @Option(help: ArgumentHelp("Folder for inputs that show a problem.", valueName: "folder"))
   var findings = FileManager.default.temporaryDirectory.path
