@@ -42,6 +42,7 @@ let package = Package(
       dependencies: [
         "EnergyReadings", "PayloadDecoding", "CheckRules", "PostgresStore", "MQTTSession", "Spool",
         "IngestPipeline", "Monitoring", "StatusServer", "MeterSimulator", "PrivateServices",
+        "Bench",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Logging", package: "swift-log"),
@@ -84,6 +85,13 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: testable),
+
+    .target(
+      name: "Bench",
+      dependencies: [
+        "PostgresStore", "MQTTSession", "MeterSimulator", "PrivateServices", "CLibpq",
+      ],
+      swiftSettings: strict),
 
     // Floor 3: the path of a reading, and what it tells about itself.
     .target(
@@ -241,6 +249,12 @@ let package = Package(
     // with them.
     .testTarget(
       name: "MicroBenchTests", dependencies: ["PrivateServices", "TestServices"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "BenchTests",
+      dependencies: [
+        "Bench", "PostgresStore", "PrivateServices", "TestServices", "meter-ingestor",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",

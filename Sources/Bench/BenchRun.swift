@@ -1,0 +1,176 @@
+// One run of the bench: loads made once, then everything in turn, round by round.
+
+import Foundation
+import PrivateServices
+
+/// Measures what a plan says, on services of its own or on given ones. Blocks; needs one thread.
+public struct BenchRun {
+  let plan: BenchPlan
+  let stage: BenchStage
+  /// One reading a message: direct replay, and what the raw COPY stores.
+  let direct: BenchLoad
+  let single: BenchLoad
+  let hundreds: BenchLoad
+  private let say: (String) -> Void
+
+  /// - Parameters:
+  ///   - directory: where private services and files go.
+  ///   - given: services to use instead.
+  ///   - say: told what is going on.
+  /// - Throws: ``BenchError``, `PrivateServicesError`, `PostgresError`, `MQTTError`.
+  public static func perform(
+    _ plan: BenchPlan, in directory: String, on given: GivenServices? = nil,
+    say: @escaping (String) -> Void
+  ) throws -> BenchReport {
+    try plan.check()
+    if given != nil, plan.prefill > 0 {
+      throw BenchError(.usage, "--prefill works on private services only: it fills a table")
+    }
+    say("starting services")
+    let stage = try given.map(BenchStage.init(given:)) ?? BenchStage(privateIn: directory)
+    do {
+      let report = try BenchRun(plan, stage, say).measureAll()
+      try stage.close()
+      return report
+    } catch {
+      try? stage.close()
+      throw error
+    }
+  }
+
+  private init(_ plan: BenchPlan, _ stage: BenchStage, _ say: @escaping (String) -> Void) {
+    self.plan = plan
+    self.stage = stage
+    self.say = say
+    func load(_ readings: Int, _ perMessage: Int) -> BenchLoad {
+      BenchLoad(
+        readings: readings, perMessage: perMessage, meters: plan.meters, seed: plan.seed)
+    }
+    direct = load(plan.readings, 1)
+    single = load(plan.endToEndReadings, 1)
+    hundreds = load(plan.endToEndReadings, 100)
+  }
+
+  private func measureAll() throws -> BenchReport {
+    var report = BenchReport(plan: plan, arePrivate: stage.isPrivate)
+    let contestants = contestants
+    try prepareFiles()
+    for round in 1...plan.rounds {
+      for contestant in contestants {
+        say("round \(round) of \(plan.rounds): \(contestant.label)")
+        let sample = try contestant.measure(report)
+        report.add(sample, as: contestant)
+      }
+    }
+    if plan.prefill > 0, plan.measures.contains(.prefilled) {
+      say("filling the table with \(plan.prefill) rows")
+      try stage.prefill(plan.prefill, before: direct.begin)
+      let contestant = Entry(.prefilled, label: "direct replay, \(plan.prefill) rows before") {
+        _ in try measureDirect(workers: 1, keepRows: true)
+      }
+      for round in 1...plan.rounds {
+        say("round \(round) of \(plan.rounds): \(contestant.label)")
+        report.add(try contestant.measure(report), as: contestant)
+      }
+    }
+    return report
+  }
+
+  /// Something that is measured once a round.
+  struct Entry {
+    let measure: Measure
+    let label: String
+    let rival: String?
+    /// Given what was measured before.
+    let measure1: (BenchReport) throws -> BenchSample
+
+    init(
+      _ measure: Measure, label: String, rival: String? = nil,
+      _ body: @escaping (BenchReport) throws -> BenchSample
+    ) {
+      self.measure = measure
+      self.label = label
+      self.rival = rival
+      measure1 = body
+    }
+
+    func measure(_ report: BenchReport) throws -> BenchSample { try measure1(report) }
+  }
+
+  private var contestants: [Entry] {
+    var all: [Entry] = [
+      Entry(.rawCopy, label: "raw COPY, 1 connection") { _ in try measureRawCopy(1) },
+      Entry(.psqlCopy, label: "psql \\copy") { _ in try measurePsqlCopy() },
+      Entry(.direct, label: "direct replay, 1 worker") { _ in try measureDirect(workers: 1) },
+      Entry(.rawCopyMany, label: "raw COPY, \(plan.workers) connections") { _ in
+        try measureRawCopy(plan.workers)
+      },
+      Entry(.directMany, label: "direct replay, \(plan.workers) workers") { _ in
+        try measureDirect(workers: plan.workers)
+      },
+      Entry(.broker, label: "broker, thrown away") { _ in try measureBroker(single) },
+      Entry(.endToEnd1, label: "end to end, 1 a message") { _ in try measureEndToEnd(single) },
+      Entry(.endToEnd100, label: "end to end, 100 a message") { _ in
+        try measureEndToEnd(hundreds)
+      },
+    ]
+    if stage.isPrivate {
+      all.append(
+        Entry(.latency, label: "latency at a tenth of the maximum") {
+          try measureLatency(after: $0)
+        })
+    }
+    for rival in plan.rivals {
+      for load in [single, hundreds] {
+        let label = "\(rival.name), \(load.perMessage) a message"
+        all.append(
+          Entry(.against, label: label, rival: rival.name) { _ in
+            try measureRival(rival, load)
+          })
+      }
+    }
+    return all.filter {
+      plan.measures.contains($0.measure) && ($0.measure != .psqlCopy || Self.psql != nil)
+    }
+  }
+
+  // MARK: Files
+
+  func capture(of load: BenchLoad) -> String {
+    "\(stage.scratch)/\(load.readings)x\(load.perMessage).ndjson"
+  }
+
+  func copyFile(_ part: Int, of parts: Int) -> String {
+    "\(stage.scratch)/rows-\(part)-of-\(parts).bin"
+  }
+
+  /// Captures of the loads, and the rows of the direct load as the ingestor stores them.
+  private func prepareFiles() throws {
+    let wanted = Set(plan.measures)
+    let copies = !wanted.isDisjoint(with: [.rawCopy, .rawCopyMany, .psqlCopy])
+    let loads: [(BenchLoad, Bool)] = [
+      (direct, copies || !wanted.isDisjoint(with: [.direct, .directMany, .prefilled])),
+      (single, !wanted.isDisjoint(with: [.broker, .endToEnd1, .against])),
+      (hundreds, !wanted.isDisjoint(with: [.endToEnd100, .against])),
+    ]
+    for (load, isNeeded) in loads where isNeeded {
+      say("writing \(load.readings) readings, \(load.perMessage) a message")
+      try load.write(to: capture(of: load))
+    }
+    guard copies else { return }
+    say("storing the readings once, for the raw COPY")
+    _ = try measureDirect(workers: 1)
+    for parts in Set([1, plan.workers]) {
+      for part in 0..<parts {
+        // The parts of several workers: every meter's readings are in one of them.
+        try RawCopy.export(
+          where: "substring(consumer_id FROM 3)::int % \(parts) = \(part)",
+          to: copyFile(part, of: parts), url: stage.postgresURL)
+      }
+    }
+  }
+
+  static let psql = ["/usr/bin/psql", "/usr/local/bin/psql"].first {
+    FileManager.default.isExecutableFile(atPath: $0)
+  }
+}
