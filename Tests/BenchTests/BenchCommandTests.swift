@@ -40,6 +40,11 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("deploy/bench-baselines/shell").path
 
+  /// The tests' services, which are there already.
+  private static func given(_ database: String) -> [String] {
+    ["--postgres-url", database, "--mqtt-url", TestServices.shared.mqttURL]
+  }
+
   @Test func everythingIsMeasuredOnce() throws {
     let folder = try Folder()
     let ended = try folder.bench([
@@ -76,9 +81,9 @@ import Testing
     let script = try String(contentsOfFile: Self.baseline, encoding: .utf8)
       .replacing("| split", with: "| \(sabotage) | split")
     try script.write(toFile: folder.path + "/saboteur", atomically: true, encoding: .utf8)
-    let ended = try folder.bench([
-      "--quick", "--only", "end-to-end-1,against", "--against", "sh \(folder.path)/saboteur",
-    ])
+    let ended = try folder.bench(
+      ["--quick", "--only", "end-to-end-1,against", "--against", "sh \(folder.path)/saboteur"]
+        + Self.given(TestServices.migratedDatabase()))
     #expect(ended.status == 1)
     #expect(ended.output.isEmpty)
     #expect(ended.errors.contains("sh, 1 a message: "))
@@ -88,9 +93,9 @@ import Testing
 
   @Test func aRivalThatFailsIsQuoted() throws {
     let folder = try Folder()
-    let ended = try folder.bench([
-      "--quick", "--only", "against", "--against", "echo no luck today; exit 3",
-    ])
+    let ended = try folder.bench(
+      ["--quick", "--only", "against", "--against", "echo no luck today; exit 3"]
+        + Self.given(TestServices.migratedDatabase()))
     #expect(ended.status == 1)
     #expect(ended.output.isEmpty)
     #expect(ended.errors.contains("ended with status 3 before it was ready"))
@@ -107,15 +112,15 @@ import Testing
         (consumer_id, energy_amount, consumer_type, location_json)
       VALUES ('m', 1, 'residential', '{}')
       """)
-    let services = ["--postgres-url", database, "--mqtt-url", TestServices.shared.mqttURL]
-    let refused = try folder.bench(["--quick", "--only", "direct"] + services)
+    let refused = try folder.bench(["--quick", "--only", "direct"] + Self.given(database))
     #expect(refused.status == 2)
     #expect(refused.output.isEmpty)
     #expect(refused.errors.contains("grid.energy_consumption"))
     #expect(refused.errors.contains("--yes-use-this-database"))
     #expect(try connection.query("SELECT count(*) FROM grid.energy_consumption")[0][0] == "1")
     let allowed = try folder.bench(
-      ["--quick", "--only", "direct,end-to-end-1", "--yes-use-this-database"] + services)
+      ["--quick", "--only", "direct,end-to-end-1", "--yes-use-this-database"]
+        + Self.given(database))
     #expect(allowed.status == 0, "\(allowed.errors)")
     #expect(allowed.output.contains("direct replay, 1 worker"))
     #expect(folder.isLeftClean)
@@ -134,7 +139,7 @@ import Testing
 }
 
 /// A folder for the private services of one bench, and what it said.
-private struct Folder: ~Copyable {
+private final class Folder {
   let path: String
 
   init() throws {
