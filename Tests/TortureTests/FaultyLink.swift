@@ -16,6 +16,8 @@ final class FaultyLink: Sendable {
     case delay(milliseconds: Int64)
     /// 1 to 64 bytes at a time, some milliseconds apart.
     case trickle
+    /// So many bytes a second and direction of a connection, each of them late.
+    case slow(bytesPerSecond: Int, milliseconds: Int64 = 0)
   }
 
   /// Where it listens on 127.0.0.1.

@@ -26,6 +26,8 @@ final class Journal: Sendable {
   let kind: ReadingKind
   private let state: Mutex<State>
   private let beganAt = ContinuousClock.now
+  /// The same moment, µs since 1970.
+  let beganAtMicroseconds = Timestamp.now.microseconds
 
   init(kind: ReadingKind, devices: Int) {
     self.kind = kind

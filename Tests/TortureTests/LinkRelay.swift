@@ -60,9 +60,12 @@ final class LinkRelay: ChannelInboundHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let buffer = unwrapInboundIn(data)
     heldBytes += buffer.readableBytes
-    var due = NIODeadline.now()
-    if case .delay(let milliseconds) = traffic.manner { due = due + .milliseconds(milliseconds) }
-    held.append(.bytes(buffer, due: due))
+    let late =
+      switch traffic.manner {
+      case .delay(let milliseconds), .slow(_, let milliseconds): milliseconds
+      default: Int64(0)
+      }
+    held.append(.bytes(buffer, due: .now() + .milliseconds(late)))
     forward()
   }
 
@@ -120,15 +123,29 @@ final class LinkRelay: ChannelInboundHandler {
       held.prepend(.bytes(buffer, due: due))
       return wait(until: due)
     }
-    guard traffic.manner == .trickle else {
+    guard let (most, pause) = portion else {
       heldBytes -= buffer.readableBytes
       return partner.write(buffer)
     }
-    let count = min(buffer.readableBytes, traffic.random.number(1...64))
+    let count = min(buffer.readableBytes, most)
     if let slice = buffer.readSlice(length: count) { partner.write(slice) }
     heldBytes -= count
     if buffer.readableBytes > 0 { held.prepend(.bytes(buffer, due: due)) }
-    wait(until: .now() + .milliseconds(Int64(traffic.random.number(1...10))))
+    wait(until: .now() + pause(count))
+  }
+
+  /// How much may be sent at once, and how long a pause that many bytes cost; nil is without limit.
+  private var portion: (most: Int, pause: (Int) -> TimeAmount)? {
+    switch traffic.manner {
+    case .trickle:
+      (
+        traffic.random.number(1...64),
+        { _ in .milliseconds(Int64(self.traffic.random.number(1...10))) }
+      )
+    case .slow(let rate, _):
+      (max(1, rate / 50), { .nanoseconds(Int64($0) * 1_000_000_000 / Int64(rate)) })
+    default: nil
+    }
   }
 
   private func write(_ buffer: ByteBuffer) {

@@ -29,11 +29,18 @@ final class MeterPublisher: Sendable {
   private let isAbandoned = Atomic(false)
   private let counters = Mutex((republished: 0, unheard: 0))
   private let ended = DispatchGroup()
+  private let rate: Atomic<Int>
 
   init(kind: ReadingKind, settings: PublisherSettings) {
     journal = Journal(kind: kind, devices: MeterFleet.devices)
     self.settings = settings
+    rate = Atomic(settings.readingsPerSecond)
   }
+
+  /// Changes how many readings are published each second; what was to be published and could not be
+  /// is left out.
+  func pace(readingsPerSecond: Int) { rate.store(readingsPerSecond, ordering: .relaxed) }
+  fileprivate var pace: Int { rate.load(ordering: .relaxed) }
 
   /// Messages published again after a lost connection.
   var republished: Int { counters.withLock { $0.republished } }
@@ -77,6 +84,11 @@ struct PublisherSettings: Sendable {
   /// The right time of each device's first reading, µs since 1970.
   var begin: Int64
   var clock: MeterClock
+  /// Readings of each message; nil: mostly one, now and then up to 40.
+  var messageSize: ClosedRange<Int>?
+
+  /// Messages on their way at once; of large ones, as many as hold 20,000 readings.
+  fileprivate var window: Int { messageSize.map { max(2, 20_000 / $0.upperBound) } ?? 1_000 }
 }
 
 /// The loop itself. Lives on the publisher's thread.
@@ -99,15 +111,14 @@ private final class PublisherLoop {
   private var again: [Int: Message] = [:]
   private var repeatedAt = ContinuousClock.now
   private var serial = 0
-  private let beganAt = ContinuousClock.now
-
-  /// Messages on their way at once.
-  private static let window = 1_000
+  /// The present pace, and since when and which reading it holds.
+  private var pace: (rate: Int, since: ContinuousClock.Instant, first: Int)
 
   init(_ journal: Journal, _ settings: PublisherSettings, _ owner: MeterPublisher) {
     self.journal = journal
     self.settings = settings
     self.owner = owner
+    pace = (settings.readingsPerSecond, .now, 0)
     random = SeededGenerator(seed: settings.seed ^ UInt64(journal.kind.rawValue + 1) << 32)
   }
 
@@ -199,11 +210,12 @@ private final class PublisherLoop {
   }
 
   private func publishWhatIsDue(_ session: MQTTSession) throws(MQTTError) {
-    let elapsed = (ContinuousClock.now - beganAt) / .milliseconds(1)
-    let due = Int(elapsed * Double(settings.readingsPerSecond) / 1_000)
+    if owner.pace != pace.rate { pace = (owner.pace, .now, journal.count) }
+    let elapsed = (ContinuousClock.now - pace.since) / .milliseconds(1)
+    let due = pace.first + Int(elapsed * Double(pace.rate) / 1_000)
     // At most a burst, so that acknowledgements are looked for now and then.
     var left = 200
-    while journal.count < due, inFlight.count + again.count < PublisherLoop.window, left > 0 {
+    while journal.count < due, inFlight.count + again.count < settings.window, left > 0 {
       left -= 1
       let message = nextMessage()
       // A number that the library never gives, until it gives one.
@@ -216,7 +228,9 @@ private final class PublisherLoop {
   /// Now and then one with several readings, as an array or line by line.
   private func nextMessage() -> Message {
     let device = random.number(0...MeterFleet.devices - 1)
-    let count = random.oneIn(12) ? random.number(2...40) : 1
+    let count =
+      settings.messageSize.map { random.number($0) }
+      ?? (random.oneIn(12) ? random.number(2...40) : 1)
     let first = journal.nextNumber(device: device)
     var readings: [String] = []
     for number in first..<first + count {

@@ -101,13 +101,13 @@ struct TortureReport: Codable, Sendable {
     return (problems.map { "problem: \($0)" } + seconds + rows.examples).map { $0 + "\n" }.joined()
   }
 
-  private static func list(_ counts: [String: Int]) -> String {
+  static func list(_ counts: [String: Int]) -> String {
     counts.isEmpty
       ? "0"
       : counts.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
   }
 
-  private static func table(_ rows: [(String, String)]) -> String {
+  static func table(_ rows: [(String, String)]) -> String {
     let width = rows.map(\.0.count).max() ?? 0
     return rows.map { name, value in
       "  " + name + String(repeating: " ", count: width - name.count + 2) + value + "\n"

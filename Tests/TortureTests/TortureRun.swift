@@ -45,13 +45,18 @@ final class TortureRun: Sendable {
     publishers = ReadingKind.allCases.map { MeterPublisher(kind: $0, settings: publisher) }
   }
 
-  private static func prepareDatabase(_ services: PrivateServices) throws -> String {
+  static func prepareDatabase(_ services: PrivateServices) throws -> String {
     let url = try services.createDatabase(databaseName)
     let connection = try PostgresConnection(url: url)
     try Migrator(connection).migrate()
     try connection.execute("CREATE ROLE \(role) LOGIN IN ROLE meter_ingestor")
     try RegistryWriter(connection).upsert(MeterFleet.registry)
     return url
+  }
+
+  /// The database through a link, as the role that ingestors have.
+  static func url(port: Int) -> String {
+    "postgresql://\(role)@127.0.0.1:\(port)/\(databaseName)"
   }
 
   /// Two ingestors, each behind two links of its own.
@@ -69,8 +74,7 @@ final class TortureRun: Sendable {
     let ingestors = (0..<2).map { index in
       let spool = (disk?.directory ?? services.directory) + "/spool-\(index)"
       return TorturedIngestor(
-        index,
-        database: "postgresql://\(role)@127.0.0.1:\(databaseLinks[index].port)/\(databaseName)",
+        index, database: url(port: databaseLinks[index].port),
         broker: "mqtt://127.0.0.1:\(brokerLinks[index].port)", directory: services.directory,
         settings: hasSpool ? ["spool.directory": spool] : [:])
     }
@@ -224,13 +228,17 @@ final class TortureRun: Sendable {
   }
 
   private func rowCount() -> Int {
+    (try? TortureRun.rowCount(over: PostgresConnection(url: database))) ?? -1
+  }
+
+  /// Rows of all three tables.
+  static func rowCount(over connection: PostgresConnection) throws -> Int {
     let sql = """
       SELECT (SELECT count(*) FROM grid.energy_production)
         + (SELECT count(*) FROM grid.energy_consumption)
         + (SELECT count(*) FROM grid.storage_operations)
       """
-    let rows = try? PostgresConnection(url: database).query(sql)
-    return rows?.first?.first.flatMap(\.self).flatMap { Int($0) } ?? -1
+    return try connection.query(sql).first?.first.flatMap(\.self).flatMap { Int($0) } ?? -1
   }
 
   private func report(

@@ -110,6 +110,15 @@ final class TorturedIngestor: Sendable {
     }
   }
 
+  /// The most memory that the running process has had, in KiB (proc(5), VmHWM); nil when none runs.
+  var peakMemoryKiB: Int? {
+    guard let pid = state.withLock({ $0.child?.pid }),
+      let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+      let match = status.firstMatch(of: #/VmHWM:\s*(\d+) kB/#)
+    else { return nil }
+    return Int(match.1)
+  }
+
   private func take() -> ChildProcess? {
     state.withLock { state in
       defer { state.child = nil }
@@ -151,6 +160,14 @@ final class TorturedIngestor: Sendable {
   private final class Answer: Sendable {
     let value = Mutex<(status: Int, text: String)?>(nil)
     let arrived = DispatchSemaphore(value: 0)
+  }
+
+  /// The sum of a metric over its series; nil while it does not answer.
+  func metric(_ name: String) -> Double? {
+    guard let text = get("/metrics")?.text else { return nil }
+    return text.split(separator: "\n")
+      .filter { $0.hasPrefix("meter_ingestor_\(name){") || $0.hasPrefix("meter_ingestor_\(name) ") }
+      .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
   }
 
   var isReady: Bool { self.get("/readyz")?.status == 200 }
