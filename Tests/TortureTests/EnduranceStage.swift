@@ -89,6 +89,11 @@ final class EnduranceStage: Sendable {
     }
   }
 
+  /// Notes a problem where something is not as it must be.
+  func expect(_ isAsItMustBe: Bool, _ otherwise: @autoclosure () -> String) {
+    if !isAsItMustBe { log.problem(otherwise()) }
+  }
+
   // MARK: The run
 
   /// Starts the ingestor and, once it is ready, the meters.

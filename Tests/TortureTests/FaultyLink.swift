@@ -66,6 +66,9 @@ final class FaultyLink: Sendable {
     try loop.submit { [traffic] in traffic.value.manner = manner }.wait()
   }
 
+  /// Bytes that went through so far, in both directions.
+  func carried() throws -> Int { try loop.submit { [traffic] in traffic.value.carried }.wait() }
+
   /// Resets all connections; what is on its way is lost.
   func cut() throws {
     try loop.submit { [traffic] in traffic.value.cut() }.wait()

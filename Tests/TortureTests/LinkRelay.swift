@@ -150,6 +150,7 @@ final class LinkRelay: ChannelInboundHandler {
 
   private func write(_ buffer: ByteBuffer) {
     guard let context, isOutputOpen else { return }
+    traffic.carried += buffer.readableBytes
     context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
   }
 

@@ -8,6 +8,8 @@ import SeededRandom
 final class LinkTraffic {
   var manner = FaultyLink.Manner.pass { didSet { for relay in relays.values { relay.forward() } } }
   var random: SeededGenerator
+  /// Bytes that were sent on, in both directions.
+  var carried = 0
   private let target: Int
   private var relays: [ObjectIdentifier: LinkRelay] = [:]
 
