@@ -74,7 +74,8 @@ final class EnduranceRun {
     let calmAt = now
     stage.log.say("over; waiting until all that waits is in")
     let caughtUp = awaitRecovery()
-    watch(for: size.calmSeconds)
+    // What is published from now on may just not be prompt yet.
+    watch(for: size.calmSeconds + Int(size.promptMilliseconds) / 1_000)
     stage.finishPublishing()
     let endedAt = now
     let ledger = try stage.settle()
@@ -118,11 +119,11 @@ final class EnduranceRun {
     peakSpool.bytes = max(peakSpool.bytes, Int(stage.ingestor.metric("spool_bytes") ?? 0))
   }
 
-  /// Waits until no more is under way than two seconds' worth; meters go on publishing.
+  /// Waits until no more is under way than two seconds' worth and one large message; meters go on publishing.
   ///
   /// - Returns: false when it has not got less for a minute.
   private func awaitRecovery() -> Bool {
-    let enough = size.calmRate * 2 + (size.hasLargeMessages ? 20_000 : 0)
+    let enough = size.calmRate * 2 + (size.hasLargeMessages ? 7_500 : 0)
     var least = Int.max
     var leastAt = stage.log.elapsed
     while true {
