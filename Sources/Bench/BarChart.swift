@@ -3,8 +3,8 @@
 /// A bar for each measure's rate, with its limit, its spread and its number.
 public struct BarChart {
   private let report: BenchReport
-  private static let labelWidth = 300.0
-  private static let barWidth = 420.0
+  private static let labelWidth = 320.0
+  private static let barWidth = 400.0
   private static let width = 860.0
   private static let rowHeight = 30.0
   private static let top = 64.0

@@ -21,13 +21,14 @@ public struct GivenServices: Sendable {
 
 /// The services and a folder for files, both gone with the stage if they are private.
 final class BenchStage {
-  let postgresURL: String
+  /// The database that contestants write to now.
+  private(set) var postgresURL: String
   let mqttURL: String
   /// Folder for captures, COPY files and logs.
   let scratch: String
   private let services: PrivateServices?
-  private let database: PostgresConnection
-  private let databasePID: Int32?
+  private var database: PostgresConnection
+  private var databasePID: Int32?
 
   /// Private services, as large as a small server's.
   init(privateIn directory: String) throws {
@@ -113,15 +114,38 @@ final class BenchStage {
     if isPrivate { try database.execute("CHECKPOINT") }
   }
 
-  /// Puts `rows` older readings into the table, with ids that are ordered in time as the ingestor's.
-  func prefill(_ rows: Int, before begin: Int) throws {
-    try empty()
+  /// Makes a second database whose table holds `rows` older readings, with ids that are ordered in
+  /// time as the ingestor's.
+  func makeFilledDatabase(rows: Int, meters: Int, before begin: Int) throws {
+    guard let services else { return }
+    try services.createDatabase(BenchStage.filled)
+    try inFilledDatabase {
+      try Migrator(database).migrate()
+      try fill(rows, meters, before: begin)
+    }
+  }
+
+  private static let filled = "bench_filled"
+
+  /// Lets everything that `body` does happen in the second database.
+  func inFilledDatabase<Value>(_ body: () throws -> Value) throws -> Value {
+    guard let services else { return try body() }
+    let (url, connection, pid) = (postgresURL, database, databasePID)
+    defer { (postgresURL, database, databasePID) = (url, connection, pid) }
+    postgresURL = services.url(database: BenchStage.filled)
+    database = try PostgresConnection(url: postgresURL, applicationName: "meter-ingestor bench")
+    databasePID = try BenchStage.backend(of: database)
+    try prepareSession()
+    return try body()
+  }
+
+  private func fill(_ rows: Int, _ meters: Int, before begin: Int) throws {
     try database.execute(
       """
       INSERT INTO grid.energy_consumption (\(RawCopy.columns))
       SELECT encode(substring(int8send((1000 * extract(epoch FROM at))::bigint) FROM 3)
           || substring(uuid_send(gen_random_uuid()) FROM 7), 'hex')::uuid,
-        'm-' || lpad((n % 10000)::text, 6, '0'), 0.5, 'residential', '{"district":"D1"}', '{}', at
+        'm-' || lpad((n % \(meters))::text, 6, '0'), 0.5, 'residential', '{"district":"D1"}', '{}', at
       FROM generate_series(1, \(rows)) AS n,
         LATERAL (SELECT to_timestamp(\(begin) - 86400 - (\(rows) - n) * 0.09) AS at) AS moment
       """, as: "prefill")

@@ -10,7 +10,9 @@ final class Contestant {
   private let log: String
   private let name: String
   private let hasChildren: Bool
-  private var peaks: [Int32: Int] = [:]
+  /// Most memory that it, or its processes together, had resident when looked at. A process that
+  /// came after another had ended takes its place.
+  private(set) var peakBytes = 0
   private var scannedAt = ContinuousClock.now - .seconds(1)
   private var finalSeconds: Double?
   private var status: Int32?
@@ -46,20 +48,18 @@ final class Contestant {
     return ProcessCost.ofSession(pid).reduce(0) { $0 + $1.cost.seconds + $1.cost.reapedSeconds }
   }
 
-  /// Most memory that it, or its processes together, had resident when looked at.
-  var peakBytes: Int { peaks.values.reduce(0, +) }
-
   /// Looks at its memory, and takes note of its end.
   ///
   /// - Returns: how it ended; nil while it runs.
   @discardableResult
   func look() -> Int32? {
     if let status { return status }
-    if let peak = ProcessCost.peakBytes(pid) { peaks[pid] = peak }
-    if hasChildren, ContinuousClock.now - scannedAt > .milliseconds(300) {
-      for member in ProcessCost.ofSession(pid) {
-        if let peak = ProcessCost.peakBytes(member.pid) { peaks[member.pid] = peak }
-      }
+    if !hasChildren {
+      peakBytes = max(peakBytes, ProcessCost.peakBytes(pid) ?? 0)
+    } else if ContinuousClock.now - scannedAt > .milliseconds(300) {
+      let members = ProcessCost.ofSession(pid)
+      peakBytes = max(
+        peakBytes, members.reduce(0) { $0 + (ProcessCost.peakBytes($1.pid) ?? 0) })
       scannedAt = .now
     }
     // The kernel keeps the cost of a process that has ended until its parent waits for it.
