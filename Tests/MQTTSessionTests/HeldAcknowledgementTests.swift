@@ -117,6 +117,8 @@ final class Subscriber {
     while !condition() {
       _ = session.wait(milliseconds: 100)
       try session.receive()
+      // A TLS handshake takes several turns, and nothing is held yet.
+      if !session.isConnected { try session.flush() }
       for event in session.takeEvents() {
         switch event {
         case .connected(let present): sessionPresent = present

@@ -21,7 +21,8 @@ import Testing
     try subscriber.session.flush()
     let after = try systemCalls()
     #expect(after.reads - before.reads < 300)
-    #expect(after.writes - before.writes < 100)
+    // One a message is left: the library wakes the thread that a threaded session has elsewhere.
+    #expect(after.writes - before.writes < 1_100)
     subscriber.end()
   }
 
