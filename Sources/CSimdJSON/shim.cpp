@@ -372,3 +372,43 @@ ptrdiff_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *desti
   if (parser->parser.unescape(ondemand::raw_json_string(source), end).error() != SUCCESS) return -1;
   return end - destination;
 }
+
+// Bytes that are no plain ASCII text of a string: below 0x20, a quote, a backslash, or above 0x7F.
+static inline uint64_t special_bytes(uint64_t word) {
+  const uint64_t ones = 0x0101010101010101ull;
+  const uint64_t controls = (word - ones * 0x20) & ~word;
+  return has_byte(word, '"') | has_byte(word, '\\') | ((controls | word) & (ones << 7));
+}
+
+const uint8_t *csj_copy_plain_string(const uint8_t *source, const uint8_t *end,
+                                     uint8_t *destination, size_t *length) {
+  uint8_t *to = destination;
+  while (source < end) {
+    uint64_t word;
+    std::memcpy(&word, source, 8);
+    std::memcpy(to, &word, 8);
+    const uint64_t marks = special_bytes(word);
+    const int plain = marks == 0 ? 8 : __builtin_ctzll(marks) / 8;
+    source += plain;
+    to += plain;
+    if (marks == 0) continue;
+    if (source >= end) return nullptr;
+    if (*source == '"') {
+      *length = size_t(to - destination);
+      return source + 1;
+    }
+    if (*source != '\\') return nullptr;
+    switch (source[1]) {
+    case '"': case '\\': case '/': *to = source[1]; break;
+    case 'n': *to = '\n'; break;
+    case 't': *to = '\t'; break;
+    case 'r': *to = '\r'; break;
+    case 'b': *to = '\b'; break;
+    case 'f': *to = '\f'; break;
+    default: return nullptr;
+    }
+    source += 2;
+    to += 1;
+  }
+  return nullptr;
+}

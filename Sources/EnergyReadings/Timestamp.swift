@@ -16,6 +16,14 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
   }
 
+  /// The time of the clock's last tick, at most 10 ms ago (clock_gettime(2),
+  /// CLOCK_REALTIME_COARSE), for a third of what ``now`` costs: for each message of many.
+  public static var lastTick: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME_COARSE, &time)
+    return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
+  }
+
   @inlinable
   public static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.microseconds < right.microseconds

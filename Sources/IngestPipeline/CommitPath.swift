@@ -83,9 +83,9 @@ final class CommitPath {
       snapshot = reference.current
     }
     if isStraight || !open.isEmpty {
-      open.add(topic: message.topic, payload: message.payload, receivedAt: .now, by: snapshot)
+      open.add(topic: message.topic, payload: message.payload, receivedAt: .lastTick, by: snapshot)
     } else {
-      inbox.append(topic: message.topic, payload: message.payload, receivedAt: .now)
+      inbox.append(topic: message.topic, payload: message.payload, receivedAt: .lastTick)
       credit = credit.map { $0 - 1 }
     }
   }

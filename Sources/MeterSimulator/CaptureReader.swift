@@ -81,6 +81,8 @@ private struct CaptureMessage {
   mutating func read(
     _ line: ByteSlice, _ parser: JSONParser, in arena: inout ByteArena
   ) -> String? {
+    if readAsWritten(line, in: &arena) { return nil }
+    self = CaptureMessage()
     do throws(JSONError) {
       // Most of a line is the payload's escapes: they are looked at once, when they are resolved.
       try parser.parse(line, in: &arena, checksEscapes: false)
@@ -96,6 +98,25 @@ private struct CaptureMessage {
     if !topic.isPresent { return "topic is missing" }
     if !payload.isPresent { return "payload or payload_b64 is missing" }
     return nil
+  }
+
+  /// Reads a line as this program writes nearly all of them, `{"t_ms":0,"topic":"…","qos":1,
+  /// "payload":"…"}` in ASCII: a third of what JSON's parser needs for it.
+  ///
+  /// - Returns: false for any other line, whatever is in it.
+  private mutating func readAsWritten(_ line: ByteSlice, in arena: inout ByteArena) -> Bool {
+    var cursor = LineCursor(line)
+    guard cursor.skip(#"{"t_ms":"#, in: arena), let time = cursor.digits(in: arena),
+      cursor.skip(#","topic":""#, in: arena), let topic = cursor.string(in: &arena),
+      cursor.skip(#","qos":"#, in: arena), let qos = cursor.digits(in: arena),
+      cursor.skip(#","payload":""#, in: arena), let payload = cursor.string(in: &arena),
+      cursor.skip("}", in: arena), cursor.isAtEnd, topic.count > 0
+    else { return false }
+    self.time = time
+    self.topic = topic
+    self.qos = qos == 0 ? 0 : 1
+    self.payload = payload
+    return true
   }
 
   private mutating func read(
@@ -132,5 +153,51 @@ private struct CaptureMessage {
     _ node: JSONNode, _ parser: JSONParser, in arena: inout ByteArena
   ) -> ByteSlice {
     node.hasEscapes ? parser.unescaped(node.value, in: &arena) : node.value
+  }
+}
+
+/// A place in a line that is read from left to right.
+private struct LineCursor {
+  private var next: Int
+  private let end: Int
+
+  init(_ line: ByteSlice) {
+    next = line.range.lowerBound
+    end = line.range.upperBound
+  }
+
+  var isAtEnd: Bool { next == end }
+
+  /// Steps over `text`, where it stands here.
+  mutating func skip(_ text: StaticString, in arena: borrowing ByteArena) -> Bool {
+    let count = text.utf8CodeUnitCount
+    guard end - next >= count,
+      arena[ByteSlice(offset: next, count: count)].elementsEqual(text)
+    else { return false }
+    next += count
+    return true
+  }
+
+  /// A number of at most 15 digits.
+  mutating func digits(in arena: borrowing ByteArena) -> Int64? {
+    let bytes = arena[ByteSlice(offset: next, count: min(16, end - next))]
+    var value: Int64 = 0
+    var count = 0
+    while count < bytes.count, bytes[count] &- UInt8(ascii: "0") <= 9 {
+      value = value * 10 + Int64(bytes[count] &- UInt8(ascii: "0"))
+      count += 1
+    }
+    guard 1...15 ~= count, count == 1 || bytes[0] != UInt8(ascii: "0") else { return nil }
+    next += count
+    return value
+  }
+
+  /// The rest of a string after its opening quote.
+  mutating func string(in arena: inout ByteArena) -> ByteSlice? {
+    guard let (text, after) = copyPlainString(from: next, before: end, in: &arena) else {
+      return nil
+    }
+    next = after
+    return text
   }
 }

@@ -113,6 +113,27 @@ public final class JSONParser {
   }
 }
 
+/// Copies the plain text of a string that begins at `start`, just after its opening quote, to the end
+/// of the arena.
+///
+/// - Returns: the text, and the place after the closing quote; nil where the string ends behind `end`,
+///   or holds anything but ASCII and escapes of two characters, which only ``JSONParser`` reads.
+public func copyPlainString(
+  from start: Int, before end: Int, in arena: inout ByteArena
+) -> (text: ByteSlice, next: Int)? {
+  arena.pad(by: JSONParser.padding)
+  var next: Int?
+  let text = arena.append(capacity: end - start + 8) { bytes, room in
+    var count = 0
+    let after = csj_copy_plain_string(bytes + start, bytes + end, room, &count)
+    guard let after else { return 0 }
+    next = after - bytes
+    return count
+  }
+  guard let next else { return nil }
+  return (text, next)
+}
+
 /// Steps from one member of a container to the next, over all that each contains.
 public struct JSONMembers: Sequence, IteratorProtocol {
   fileprivate let parser: JSONParser

@@ -1,5 +1,6 @@
 // Capture files: what is written is what is read.
 
+import EnergyReadings
 import Foundation
 import MeterSimulator
 import Testing
@@ -71,6 +72,50 @@ private func records(of file: String) throws -> [CaptureRecord] {
       let lines = String(decoding: try contents(of: file), as: UTF8.self).split(separator: "\n")
       #expect(lines[0] == ##"{"t_ms":0,"topic":"a/b","qos":1,"payload":"{\"x\":\"\\\"\\\\\"}"}"##)
       #expect(lines.map { $0.contains("payload_b64") } == [false, false, false, true, true, false])
+    }
+  }
+
+  /// Lines as the writer makes them are read without a JSON parser; whatever differs is read by one,
+  /// and both come to the same.
+  @Test(arguments: [
+    (#"{"t_ms":7,"topic":"a/b","qos":0,"payload":"\"x\\\/\n\t\r\b\f"}"#, "\"x\\/\n\t\r\u{8}\u{C}"),
+    (#"{"t_ms":7,"topic":"a/b","qos":0,"payload":""}"#, ""),
+    (#"{"t_ms":7,"topic":"a/b","qos":0,"payload":"12345678"}"#, "12345678"),
+    (#"{"t_ms":7,"topic":"a\u002Fb","qos":0,"payload":"\u00e9"}"#, "é"),
+    (#"{"t_ms":7,"topic":"a/b","qos":0,"payload":"é"}"#, "é"),
+    (#"{"t_ms": 7, "topic": "a/b", "qos": 0, "payload": "x"}"#, "x"),
+    (#"{"topic":"a/b","payload":"x","qos":0,"t_ms":7,"later":[1]}"#, "x"),
+    (#"{"t_ms":7,"topic":"a/b","qos":0,"payload":"no","payload":"x"}"#, "x"),
+  ])
+  func linesOfAnyMakeAreRead(line: String, payload: String) throws {
+    try withScratchFile("line.ndjson") { file in
+      try (line + "\n").write(toFile: file, atomically: true, encoding: .utf8)
+      let reader = try CaptureReader(file: file)
+      guard case .message = try reader.next() else {
+        Issue.record("not taken as a message")
+        return
+      }
+      reader.withMessage { #expect($0.text == "a/b" && $1.text == payload) }
+      #expect(reader.timeMilliseconds == 7 && reader.qos == 0)
+    }
+  }
+
+  @Test(arguments: [
+    #"{"t_ms":7,"topic":"a","qos":1,"payload":"x"#, #"{"t_ms":7,"topic":"a","qos":1,"payload":"x""#,
+    #"{"t_ms":7,"topic":"a","qos":1,"payload":"x"}}"#,
+    #"{"t_ms":7,"topic":"","qos":1,"payload":"x"}"#,
+    #"{"t_ms":07,"topic":"a","qos":1,"payload":"x"}"#,
+    #"{"t_ms":7,"topic":"a","qos":1,"payload":"\"#,
+    "{\"t_ms\":7,\"topic\":\"a\",\"qos\":1,\"payload\":\"\u{1}\"}",
+  ])
+  func linesThatAreNoneAreNot(line: String) throws {
+    try withScratchFile("line.ndjson") { file in
+      try (line + "\n").write(toFile: file, atomically: true, encoding: .utf8)
+      let reader = try CaptureReader(file: file)
+      guard case .broken = try reader.next() else {
+        Issue.record("taken as a message")
+        return
+      }
     }
   }
 

@@ -65,6 +65,14 @@ int csj_parse(csj_parser *parser, const uint8_t *base, size_t start, size_t leng
 // escape is none of RFC 8259 or a surrogate is alone.
 ptrdiff_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *destination);
 
+// Copies the text of a string that begins at `source`, just after its opening quote, and resolves its
+// escapes of two characters. Returns what follows the closing quote; NULL where there is none before
+// `end`, or the text holds anything but ASCII and such escapes: then csj_parse is to look at it.
+// Eight bytes behind `end` are readable, and `destination` holds as many bytes as the string, and
+// eight more.
+const uint8_t *csj_copy_plain_string(const uint8_t *source, const uint8_t *end,
+                                     uint8_t *destination, size_t *length);
+
 #ifdef __cplusplus
 }
 #endif

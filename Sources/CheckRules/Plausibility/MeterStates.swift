@@ -132,7 +132,14 @@ private struct MeterStateTable {
     var heardAt: UInt64
   }
 
-  private var slots = [Int32](repeating: -1, count: 16)
+  /// Where an entry stands, and enough of its hash to pass over others without a look at them: each
+  /// look is a cache line.
+  private struct Slot {
+    var entry: Int32 = -1
+    var tag: UInt32 = 0
+  }
+
+  private var slots = [Slot](repeating: Slot(), count: 16)
   private var entries: [Entry] = []
   private var ids = ByteArena()
   private let limit: Int
@@ -147,7 +154,7 @@ private struct MeterStateTable {
     _ body: (inout MeterState, Bool) -> Bool
   ) {
     clock &+= 1
-    var index = Int(slots[slot(of: kind, device, hash)])
+    var index = Int(slots[slot(of: kind, device, hash)].entry)
     let isKnown = index >= 0
     if !isKnown { index = insert(kind, device, hash) }
     if body(&entries[index].state, isKnown) { entries[index].hasChanged = true }
@@ -167,12 +174,10 @@ private struct MeterStateTable {
   /// The slot that holds the meter, or the free one where it would go.
   private func slot(of kind: ReadingKind, _ device: Span<UInt8>, _ hash: UInt64) -> Int {
     var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
-    while slots[slot] >= 0 {
-      let index = Int(slots[slot])
-      if entries[index].hash == hash, entries[index].kind == kind,
-        ids[entries[index].id].elementsEqual(device)
-      {
-        break
+    while slots[slot].entry >= 0 {
+      if slots[slot].tag == hash.tag {
+        let index = Int(slots[slot].entry)
+        if entries[index].kind == kind, ids[entries[index].id].elementsEqual(device) { break }
       }
       slot = (slot + 1) & (slots.count - 1)
     }
@@ -198,12 +203,12 @@ private struct MeterStateTable {
 
   private mutating func place(_ index: Int) {
     var slot = Int(truncatingIfNeeded: entries[index].hash) & (slots.count - 1)
-    while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
-    slots[slot] = Int32(index)
+    while slots[slot].entry >= 0 { slot = (slot + 1) & (slots.count - 1) }
+    slots[slot] = Slot(entry: Int32(index), tag: entries[index].hash.tag)
   }
 
   private mutating func rehash(_ count: Int) {
-    slots = [Int32](repeating: -1, count: count)
+    slots = [Slot](repeating: Slot(), count: count)
     for index in entries.indices { place(index) }
   }
 
@@ -219,4 +224,9 @@ private struct MeterStateTable {
     ids = kept
     rehash(slots.count)
   }
+}
+
+extension UInt64 {
+  /// The upper half of a hash, whose lower bits choose the slot.
+  fileprivate var tag: UInt32 { UInt32(truncatingIfNeeded: self >> 32) }
 }
