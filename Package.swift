@@ -161,6 +161,7 @@ let package = Package(
     .target(
       name: "TestServices", dependencies: ["PostgresStore", "PrivateServices"],
       path: "Tests/TestServices", swiftSettings: strict),
+    .target(name: "CSyncCount", path: "Tests/CSyncCount"),
     .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
     .target(
       name: "Fuzzing",
@@ -192,7 +193,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "SpoolTests", dependencies: ["EnergyReadings", "SeededRandom", "Spool"],
+      name: "SpoolTests", dependencies: ["CSyncCount", "EnergyReadings", "SeededRandom", "Spool"],
       swiftSettings: strict),
     .testTarget(
       name: "TortureTests",

@@ -1,5 +1,6 @@
 // Nothing that was appended is missing after kill -9 or on a full disk, and memory stays flat.
 
+import CSyncCount
 import EnergyReadings
 import Foundation
 import SeededRandom
@@ -40,6 +41,16 @@ import Testing
       }
     }
     #expect(notes.appended > 1_000)
+  }
+
+  /// kill -9 leaves the kernel's memory; only the fsync saves a batch from a power cut.
+  @Test func aBatchIsOnTheDiskBeforeAppendReturns() throws {
+    let spool = try scratch.spool()
+    for number in Int64(1)...20 {
+      let before = csc_count()
+      try spool.append(number...number)
+      #expect(csc_count() > before)
+    }
   }
 
   @Test(.enabled(if: SmallDisk.isPossible, "mounting a small tmpfs takes root"))
