@@ -58,4 +58,24 @@ struct BrokerAudit {
     return "the broker has no shared subscriptions; run one worker (ingest.workers) and set no "
       + "mqtt.share-group"
   }
+
+  /// Looks at what mosquitto says of itself, such as `mosquitto version 2.0.11`. Others say nothing,
+  /// or something else.
+  func finding(version text: String) -> String? {
+    let words = text.split(separator: " ")
+    guard settings.shareGroup != nil, words.first == "mosquitto", let version = words.last else {
+      return nil
+    }
+    let numbers = version.split(separator: ".").compactMap { Int($0) }
+    guard numbers.count == 3, numbers.lexicographicallyPrecedes(BrokerAudit.keepsSharing) else {
+      return nil
+    }
+    return
+      "the broker is mosquitto \(version), which forgets shared subscriptions when it restarts: "
+      + "what meters publish until the ingestor has subscribed again is thrown away. Use mosquitto "
+      + "2.0.19 or later, or one worker without mqtt.share-group"
+  }
+
+  /// The first mosquitto that saves shared subscriptions with its sessions.
+  private static let keepsSharing = [2, 0, 19]
 }

@@ -97,7 +97,7 @@ public final class SessionDrain {
   /// The worker's subscriptions under all names that they may have: with the group, and without.
   private var subscriptions: [String] {
     settings.filters + (settings.shareGroup == nil ? [] : settings.subscriptions)
-      + [SessionWatch.droppedTopic]
+      + [SessionWatch.droppedTopic, SessionWatch.versionTopic]
   }
 
   /// How long the broker has to be silent, with nothing left to acknowledge.

@@ -9,6 +9,8 @@ import Spool
 final class SessionWatch {
   /// Where mosquitto counts what it has thrown away, every ten seconds.
   static let droppedTopic = "$SYS/broker/publish/messages/dropped"
+  /// Where mosquitto says which it is, retained.
+  static let versionTopic = "$SYS/broker/version"
 
   private let worker: Int
   private let settings: WorkerSettings
@@ -76,7 +78,14 @@ final class SessionWatch {
 
   /// Takes a message of the broker about itself.
   func hear(_ message: borrowing ReceivedMessage) {
-    guard let count = Int(String(decoding: message.payload, as: UTF8.self)) else { return }
+    let text = String(decoding: message.payload, as: UTF8.self)
+    if message.topic.elementsEqual(SessionWatch.versionTopic.utf8) {
+      if let finding = BrokerAudit(settings: settings).finding(version: text) {
+        observer.warning(finding, worker: worker)
+      }
+      return
+    }
+    guard let count = Int(text) else { return }
     observer.brokerDropped(count, worker: worker)
     // The broker counts from its own start.
     if let dropped, count > dropped {

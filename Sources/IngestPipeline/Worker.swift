@@ -200,7 +200,10 @@ private final class WorkerLoop {
     watch.connected(session.terms, sessionPresent: sessionPresent)
     // Always: a session that is present may have been made with other filters.
     try session.subscribe(settings.subscriptions)
-    if number == 0 { try session.listen(to: SessionWatch.droppedTopic) }
+    if number == 0 {
+      try session.listen(to: SessionWatch.droppedTopic)
+      try session.listen(to: SessionWatch.versionTopic)
+    }
     try announce("online", session)
   }
 

@@ -26,6 +26,37 @@ import Testing
     try await ingestion.expectAllStored()
   }
 
+  /// The real broker is the witness: Debian 12 has 2.0.11.
+  @Test(arguments: ["", "some-group"])
+  func aBrokerThatForgetsSharedSubscriptions(group: String) async throws {
+    let ingestion = try Ingestion(TestServices.shared, settings: ["mqtt.share-group": group])
+    try await ingestion.ingestor.waitUntilReady()
+    try ingestion.publishAll()
+    try await ingestion.expectAllStored()
+    let version = try brokerVersion()
+    let isWarned = ingestion.ingestor.log.contains("forgets shared subscriptions")
+    #expect(isWarned == (!group.isEmpty && version.lexicographicallyPrecedes([2, 0, 19])))
+  }
+
+  /// What the broker says of itself: `mosquitto version 2.0.11`.
+  private func brokerVersion() throws -> [Int] {
+    let session = try MQTTSession(
+      MQTTSettings(url: TestServices.shared.mqttURL, clientID: TestServices.freshName()))
+    var text: String?
+    session.onMessage = { text = String(decoding: $0.payload, as: UTF8.self) }
+    try session.connect()
+    try session.listen(to: "$SYS/broker/version")
+    let end = ContinuousClock.now + .seconds(10)
+    while text == nil, .now < end {
+      try session.flush()
+      _ = session.wait(milliseconds: 100)
+      try session.receive()
+    }
+    session.endSession()
+    let words = try #require(text).split(separator: " ")
+    return try #require(words.last).split(separator: ".").compactMap { Int($0) }
+  }
+
   /// The broker restarts with nothing: subscribed again, and said.
   @Test func aSessionThatTheBrokerForgot() async throws {
     let ingestion = try Ingestion(TestServices.start())

@@ -43,7 +43,7 @@ import Testing
     let session = subscriber.session
     // A packet a turn, and now and then a turn that finds only a part of one.
     for _ in 0..<1_000 where subscriber.payloads.count < 200 {
-      #expect(session.wait(milliseconds: 5_000), "nothing after \(subscriber.payloads.count)")
+      try #require(session.wait(milliseconds: 5_000), "after \(subscriber.payloads.count)")
       var mayReceive = true
       try session.receive {
         defer { mayReceive = false }
