@@ -76,7 +76,7 @@ public struct BenchRun {
     let label: String
     let rival: String?
     /// Given what was measured before.
-    let measure1: (BenchReport) throws -> BenchSample
+    private let body: (BenchReport) throws -> BenchSample
 
     init(
       _ measure: Measure, label: String, rival: String? = nil,
@@ -85,10 +85,10 @@ public struct BenchRun {
       self.measure = measure
       self.label = label
       self.rival = rival
-      measure1 = body
+      self.body = body
     }
 
-    func measure(_ report: BenchReport) throws -> BenchSample { try measure1(report) }
+    func measure(_ report: BenchReport) throws -> BenchSample { try body(report) }
   }
 
   private var contestants: [Entry] {
