@@ -41,6 +41,12 @@ public struct DecodedReadings {
     public var place: ReadingPlace
   }
 
+  /// A running total, or power, which becomes an interval in the database's keeping.
+  public struct Sampled {
+    public var sample: RegisterSample
+    public var place: ReadingPlace
+  }
+
   public struct Rejected {
     public var rejection: Rejection
     public var place: ReadingPlace
@@ -50,6 +56,7 @@ public struct DecodedReadings {
   }
 
   public internal(set) var accepted: [Accepted] = []
+  public internal(set) var samples: [Sampled] = []
   public internal(set) var rejected: [Rejected] = []
   /// Fields of own-format readings that no column takes.
   public internal(set) var unknownFields = 0
@@ -58,6 +65,7 @@ public struct DecodedReadings {
 
   mutating func removeAll() {
     accepted.removeAll(keepingCapacity: true)
+    samples.removeAll(keepingCapacity: true)
     rejected.removeAll(keepingCapacity: true)
     unknownFields = 0
   }
