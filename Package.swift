@@ -260,8 +260,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "EnergyReadings", "MQTTSession", "MeterSimulator", "PostgresStore", "PrivateServices",
-        "TestServices", "meter-ingestor",
+        "CPacketBuffer", "EnergyReadings", "MQTTSession", "MeterSimulator", "PostgresStore",
+        "PrivateServices", "TestServices", "meter-ingestor",
       ],
       swiftSettings: strict),
   ],

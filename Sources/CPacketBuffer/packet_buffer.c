@@ -19,39 +19,52 @@ enum { CAPACITY = 65536 };
 
 struct cpb_buffer {
   int socket;
-  bool gathers;
+  cpb_writing writing;
+  bool has_written;
   size_t read_from, read_to;
   size_t written_from, written_to;
+  size_t room;  // bytes of `gathered`
+  uint8_t *gathered;
   uint8_t ahead[CAPACITY];
-  uint8_t gathered[CAPACITY];
 };
 
 static _Thread_local cpb_buffer *entered;
 
 cpb_buffer *cpb_new(void) {
   cpb_buffer *buffer = malloc(sizeof *buffer);
-  if (buffer != NULL) cpb_reset(buffer, -1);
+  if (buffer == NULL) return NULL;
+  buffer->room = CAPACITY;
+  buffer->gathered = malloc(CAPACITY);
+  if (buffer->gathered == NULL) {
+    free(buffer);
+    return NULL;
+  }
+  cpb_reset(buffer, -1);
   return buffer;
 }
 
 void cpb_free(cpb_buffer *buffer) {
   if (entered == buffer) entered = NULL;
+  free(buffer->gathered);
   free(buffer);
 }
 
 void cpb_reset(cpb_buffer *buffer, int socket) {
   buffer->socket = socket;
-  buffer->gathers = false;
+  buffer->writing = CPB_PASS;
+  buffer->has_written = false;
   buffer->read_from = buffer->read_to = 0;
   buffer->written_from = buffer->written_to = 0;
 }
 
-void cpb_enter(cpb_buffer *buffer, bool gathers) {
-  buffer->gathers = gathers;
+void cpb_enter(cpb_buffer *buffer, cpb_writing writing) {
+  buffer->writing = writing;
   entered = buffer;
 }
 
 void cpb_leave(void) { entered = NULL; }
+
+bool cpb_has_written(const cpb_buffer *buffer) { return buffer->has_written; }
 
 int cpb_flush(cpb_buffer *buffer) {
   while (buffer->written_from < buffer->written_to) {
@@ -100,15 +113,30 @@ ssize_t read(int socket, void *destination, size_t count) {
   return (ssize_t)count;
 }
 
+// Makes room for `count` more bytes that are held.
+static bool grow(cpb_buffer *buffer, size_t count) {
+  size_t room = buffer->room;
+  while (room - buffer->written_to < count) room *= 2;
+  uint8_t *larger = realloc(buffer->gathered, room);
+  if (larger == NULL) return false;
+  buffer->gathered = larger;
+  buffer->room = room;
+  return true;
+}
+
 ssize_t write(int socket, const void *source, size_t count) {
   cpb_buffer *buffer = entered;
-  if (buffer == NULL || buffer->socket != socket || !buffer->gathers)
+  if (buffer == NULL || buffer->socket != socket)
     return syscall(SYS_write, socket, source, count);
+  buffer->has_written = true;
+  const bool is_empty = buffer->written_from == buffer->written_to;
   // What does not fit goes after what is there: the order of packets must stay.
-  if (buffer->written_to + count > CAPACITY) {
+  if (buffer->writing == CPB_GATHER && buffer->written_to + count > buffer->room) {
     if (cpb_flush(buffer) != 0) return -1;
-    if (count > CAPACITY) return syscall(SYS_write, socket, source, count);
+    if (count > buffer->room) return syscall(SYS_write, socket, source, count);
   }
+  if (buffer->writing == CPB_PASS && is_empty) return syscall(SYS_write, socket, source, count);
+  if (buffer->room - buffer->written_to < count && !grow(buffer, count)) return -1;
   memcpy(buffer->gathered + buffer->written_to, source, count);
   buffer->written_to += count;
   return (ssize_t)count;

@@ -1,5 +1,9 @@
 // The way of a worker's messages into the database: straight, or, while it is away, by the spool.
 //
+// While a closed batch is committed, the next one is taken: PostgreSQL and the decoder work side by
+// side. What is durable is always a prefix of what was taken, so two counts tell what may be
+// acknowledged.
+//
 // The order of arrival is kept: as long as anything is in the spool, what arrives joins it at the
 // end. The tables would not mind another order, since ids tell what is stored; but a reading that is
 // judged before its predecessors looks like one after a gap, and a battery's book like overdrawn.
@@ -9,7 +13,6 @@ import EnergyReadings
 import MQTTSession
 import PayloadDecoding
 import PostgresStore
-import Spool
 
 /// Holds what is not durable yet, and gives the lane its work. Lives on the worker's thread.
 final class CommitPath {
@@ -23,6 +26,11 @@ final class CommitPath {
 
   /// Whether the database was found to have what is needed.
   private var isPrepared = false
+  /// Messages that were taken, ever.
+  private(set) var taken = 0
+  /// How many of them, from the first on, are committed or in the spool: these may be acknowledged.
+  private(set) var durable = 0
+
   /// What arrives while the way is straight.
   private var open: Batch
   /// What arrives while other messages are before it.
@@ -31,21 +39,19 @@ final class CommitPath {
   /// What the open batch is judged by.
   private var snapshot = ReferenceData.empty
 
-  /// A closed batch, to be committed before anything else.
-  private struct Head {
+  /// A batch that is not added to any more.
+  private struct ClosedBatch {
     var batch: Batch
     var closedAt = ContinuousClock.now
-    /// The number of its last message in the spool, and the salvage that the number holds for; nil
-    /// while it is not there.
-    var spooled: (through: Int64, generation: Int)?
+    /// Where it is in the spool; nil while it is not there.
+    var spooled: SpoolPages.Place?
   }
-  private var head: Head?
-  /// The batch that is neither open nor closed.
-  private var spare: Batch?
-  /// Messages that were read from the spool and are not in a batch yet: those from `pageNext` on.
-  private var page: SpooledMessages?
-  private var pageNext = 0
-  private var pageGeneration = 0
+  /// Batches to be committed, in order, before anything else: at most two, and then the first of them
+  /// is in the spool. Only the last can be one that is not.
+  private var closed: [ClosedBatch] = []
+  /// Batches that are neither open nor closed.
+  private var spares: [Batch]
+  private var pages = SpoolPages()
 
   private var backoff = Backoff(limit: 1_000)
   private var retryAt = ContinuousClock.now
@@ -71,13 +77,14 @@ final class CommitPath {
       WorkerSpool($0, clientID: settings.mqtt.clientID, worker: number, observer: observer)
     }
     open = Batch(enrichment: settings.enrichment, states: states)
-    spare = Batch(enrichment: settings.enrichment, states: states)
+    spares = (0..<2).map { _ in Batch(enrichment: settings.enrichment, states: states) }
   }
 
   // MARK: What arrives
 
   /// Takes one message.
   func take(_ message: borrowing ReceivedMessage) {
+    taken += 1
     if firstMessageAt == nil {
       firstMessageAt = .now
       snapshot = reference.current
@@ -90,22 +97,33 @@ final class CommitPath {
     }
   }
 
-  /// Whether nothing is before a message that arrives now.
-  private var isStraight: Bool { isPrepared && head == nil && spool?.isEmpty ?? true }
-
-  /// Whether something was taken that is neither committed nor in the spool. Nothing may be sent to
-  /// the broker then: every flush sends all acknowledgements that are held.
-  var isOpen: Bool {
-    !inbox.isEmpty || !open.isEmpty || (head.map { $0.spooled == nil } ?? false)
+  /// Whether everything before a message that arrives now has been judged, so that it may be, too.
+  private var isStraight: Bool {
+    isPrepared && spool?.isEmpty ?? true && (closed.isEmpty || isPending)
   }
 
-  /// Whether what is open has to be settled before more is taken: by its size, or since the spool
-  /// is to be drained first.
-  var isFull: Bool {
-    open.count >= settings.batchSize || open.byteCount >= CommitPath.maximumBytes
-      || inbox.count >= settings.batchSize || inbox.byteCount >= CommitPath.maximumBytes
-      || !mayReceive
+  /// Whether a closed batch is not durable yet. Nothing more is closed until it is.
+  private var isPending: Bool { closed.last.map { $0.spooled == nil } ?? false }
+
+  /// Whether something was taken that is neither committed nor in the spool. Its acknowledgements are
+  /// to be held.
+  var isOpen: Bool { durable < taken }
+
+  /// Whether no more is to be taken for now: by the size of what is open, or since the spool is to be
+  /// drained first.
+  var isFull: Bool { isFilled || !mayReceive }
+
+  private var isFilled: Bool {
+    isFilled(open) || inbox.messageCount >= settings.batchSize
+      || inbox.byteCount >= CommitPath.maximumBytes
   }
+
+  private func isFilled(_ batch: Batch) -> Bool {
+    batch.count >= settings.batchSize || batch.byteCount >= CommitPath.maximumBytes
+  }
+
+  /// Whether ``close()`` would close something.
+  var isClosable: Bool { !isPending && !(open.isEmpty && inbox.isEmpty) }
 
   /// Bytes at which a batch closes whatever it counts, so that large messages cannot fill the memory.
   private static let maximumBytes = 32 << 20
@@ -116,7 +134,7 @@ final class CommitPath {
   /// spool is drained, and the spool gets shorter however many they are. A database that does not
   /// answer leaves no choice: then all are taken, until the spool is full.
   var mayReceive: Bool {
-    if isRefused { return false }
+    if isRefused || (isPending && isFilled) { return false }
     guard let credit, credit <= 0, let busySince = lane.busySince else { return true }
     return ContinuousClock.now - busySince > patience
   }
@@ -139,19 +157,23 @@ final class CommitPath {
   /// due; a second at most.
   var waitingTime: Int32 {
     var rest = Duration.seconds(1)
-    if let firstMessageAt, !isRefused { rest = settings.linger - (.now - firstMessageAt) }
+    if let last = closed.last, last.spooled == nil {
+      rest = min(rest, max(patience - (.now - last.closedAt), .milliseconds(50)))
+    } else if let firstMessageAt, !isRefused {
+      rest = settings.linger - (.now - firstMessageAt)
+    }
     if hasWork, !lane.isBusy { rest = min(rest, retryAt - .now) }
     // Rounded up, or the last millisecond would be spent in a busy loop.
     return rest <= .zero ? 0 : Int32(rest / .milliseconds(1)) + 1
   }
 
-  private var hasWork: Bool { !isPrepared || head != nil || !(spool?.isEmpty ?? true) }
+  private var hasWork: Bool { !isPrepared || !closed.isEmpty || !(spool?.isEmpty ?? true) }
 
   /// Messages in the spool.
   var spooled: Int { spool?.depth ?? 0 }
 
   /// Whether everything that was taken, and all that was in the spool, is committed.
-  var isIdle: Bool { !isOpen && isStraight }
+  var isIdle: Bool { !isOpen && isStraight && closed.isEmpty }
 
   /// Waits until the database is ready; with a spool, not longer than a batch would.
   ///
@@ -168,17 +190,29 @@ final class CommitPath {
     return false
   }
 
-  /// Makes durable what is open: commits it, or puts it into the spool. Waits for as long as that
-  /// takes, but for a spool that refuses.
+  /// Closes what is open: ``advance()`` makes it durable, by a commit or by the spool.
+  func close() {
+    if !inbox.isEmpty { return spoolInbox() }
+    guard let next = spares.popLast() else {
+      preconditionFailure("one of three batches is always spare here")
+    }
+    closed.append(ClosedBatch(batch: open))
+    observer.batchClosed(open, worker: worker)
+    open = next
+    firstMessageAt = nil
+    attempts = 0
+    retryAt = .now
+  }
+
+  /// Makes durable what is open. Waits for as long as that takes, but for a spool that refuses.
   ///
-  /// - Returns: whether acknowledgements may be sent.
+  /// - Returns: whether all that was taken may be acknowledged.
   @discardableResult
   func settle() -> Bool {
-    if !inbox.isEmpty { spoolInbox() }
-    if !open.isEmpty, head == nil { close() }
-    while let head, head.spooled == nil {
+    while isOpen {
+      if isClosable { close() }
       advance()
-      if self.head == nil || spoolHead() { break }
+      if !isOpen || isRefused { break }
       if stop.isSet, isHopeless { return false }
       pause()
     }
@@ -211,6 +245,7 @@ final class CommitPath {
     if let outcome = lane.takeOutcome() { settle(outcome) }
     noticeSilence()
     spool?.openIfNeeded()
+    spoolClosed()
     if !lane.isBusy, .now >= retryAt { begin() }
     if isStraight, !inbox.isEmpty { straighten() }
     if !(spool?.isEmpty ?? true), .now - reportedAt >= .seconds(1) {
@@ -221,9 +256,9 @@ final class CommitPath {
 
   private func begin() {
     guard isPrepared else { return prepare() }
-    if head == nil, open.isEmpty { loadHead() }
-    if let head {
-      lane.commit(head.batch)
+    if closed.isEmpty, open.isEmpty { loadFromSpool() }
+    if let first = closed.first {
+      lane.commit(first.batch)
     } else {
       // A closed batch does not wait for this; a spool that could not be read does.
       retryAt = .now + .seconds(1)
@@ -242,47 +277,15 @@ final class CommitPath {
     }
   }
 
-  /// Closes the open batch: it is the next to be committed.
-  private func close() {
-    guard let next = spare else { preconditionFailure("one of two batches is always spare here") }
-    head = Head(batch: open)
-    observer.batchClosed(open, worker: worker)
-    open = next
-    spare = nil
-    firstMessageAt = nil
-    attempts = 0
-    retryAt = .now
-  }
-
   /// Makes a batch of the first messages of the spool.
-  private func loadHead() {
-    guard let spool, let batch = spare, let page = nextPage() else { return }
-    let reference = reference.current
-    let first = pageNext
-    while pageNext < page.count, batch.count < settings.batchSize,
-      batch.byteCount < CommitPath.maximumBytes
-    {
-      let message = page.messages[pageNext]
-      batch.add(
-        topic: page.arena[message.topic], payload: page.arena[message.payload],
-        receivedAt: message.receivedAt, by: reference)
-      pageNext += 1
-    }
-    guard pageNext > first else { return }
-    head = Head(
-      batch: batch, spooled: (page.messages[pageNext - 1].sequence, spool.generation))
+  private func loadFromSpool() {
+    guard let spool, let batch = spares.last,
+      let place = pages.fill(batch, from: spool, by: reference.current, isFull: isFilled)
+    else { return }
+    spares.removeLast()
+    closed.append(ClosedBatch(batch: batch, spooled: place))
     observer.batchClosed(batch, worker: worker)
-    spare = nil
     attempts = 0
-  }
-
-  private func nextPage() -> SpooledMessages? {
-    guard let spool else { return nil }
-    if let page, pageNext < page.count, pageGeneration == spool.generation { return page }
-    page = spool.oldest(limit: 10_000, bytes: 8 << 20)
-    pageNext = 0
-    pageGeneration = spool.generation
-    return page
   }
 
   private func settle(_ outcome: CommitLane.Outcome) {
@@ -298,23 +301,26 @@ final class CommitPath {
   }
 
   private func committed(_ ledger: BatchLedger, _ took: Duration) {
-    guard let done = head else { return }
-    head = nil
+    let done = closed.removeFirst()
     observer.batchCommitted(done.batch, ledger, took: took, worker: worker)
-    // kill -9 before this: they are drained again after the start, and found stored.
-    if let spooled = done.spooled, let spool, spooled.generation == spool.generation {
-      spool.remove(through: spooled.through, drained: done.batch.messageCount)
+    if let spooled = done.spooled {
+      // kill -9 before this: they are drained again after the start, and found stored.
+      if let spool, spooled.generation == spool.generation {
+        spool.remove(through: spooled.through, drained: done.batch.messageCount)
+      }
+    } else {
+      durable += done.batch.messageCount
     }
     credit = spool?.isEmpty ?? true ? nil : done.batch.messageCount / 2
     done.batch.removeAll()
-    spare = done.batch
+    spares.append(done.batch)
   }
 
   private func failed(_ error: PostgresError) {
     attempts += 1
     isUsable = false
     credit = nil
-    if head != nil { observer.commitFailed(error, attempt: attempts, worker: worker) }
+    if !closed.isEmpty { observer.commitFailed(error, attempt: attempts, worker: worker) }
     observer.databaseChanged(error, worker: worker)
     retryAt = .now + .milliseconds(Int64(backoff.next()))
   }
@@ -343,27 +349,21 @@ final class CommitPath {
     return stop.isSet ? min(after, .seconds(2)) : after
   }
 
-  /// Puts the closed batch into the spool once it has taken too long. The lane goes on with it: when
-  /// it is committed at last, the copy is forgotten.
-  private func spoolHead() -> Bool {
-    guard let spool, spool.isDue, let head, .now - head.closedAt >= patience else { return false }
-    let isSpooled = spool.append(head.batch.messageCount) { (appender) throws(SpoolError) in
-      try head.batch.forEachMessage { (topic, payload, receivedAt) throws(SpoolError) in
-        try appender.add(topic: topic, payload: payload, receivedAt: receivedAt)
-      }
-    }
-    if isSpooled { self.head?.spooled = (spool.lastSequence, spool.generation) }
-    return isSpooled
+  /// Puts a closed batch into the spool once it has taken too long, or is behind one that has. The
+  /// lane goes on with it: when it is committed at last, the copy is forgotten.
+  private func spoolClosed() {
+    guard let spool, spool.isDue, let last = closed.last, last.spooled == nil,
+      closed.count > 1 || .now - last.closedAt >= patience
+    else { return }
+    guard spool.append(last.batch) else { return }
+    closed[closed.count - 1].spooled = SpoolPages.Place(
+      through: spool.lastSequence, generation: spool.generation)
+    durable += last.batch.messageCount
   }
 
   private func spoolInbox() {
-    guard let spool, spool.isDue else { return }
-    let isSpooled = spool.append(inbox.count) { (appender) throws(SpoolError) in
-      try inbox.forEachMessage { (topic, payload, receivedAt) throws(SpoolError) in
-        try appender.add(topic: topic, payload: payload, receivedAt: receivedAt)
-      }
-    }
-    guard isSpooled else { return }
+    guard let spool, spool.isDue, spool.append(inbox) else { return }
+    durable += inbox.messageCount
     inbox.removeAll()
     firstMessageAt = nil
   }

@@ -3,13 +3,24 @@
 import EnergyReadings
 import PayloadDecoding
 
+/// Messages in order of arrival, as they can be spooled.
+protocol ArrivedMessages {
+  var messageCount: Int { get }
+  /// Calls `body` with topic, payload and time of receipt of each.
+  func forEachMessage<Failure: Error>(
+    _ body: (Span<UInt8>, Span<UInt8>, Timestamp) throws(Failure) -> Void
+  ) throws(Failure)
+}
+
+extension Batch: ArrivedMessages {}
+
 /// Messages in order of arrival, with their bytes. Reused.
-struct MessageBox {
+struct MessageBox: ArrivedMessages {
   private(set) var arena = ByteArena()
   private(set) var messages: [Message] = []
 
   var isEmpty: Bool { messages.isEmpty }
-  var count: Int { messages.count }
+  var messageCount: Int { messages.count }
   var byteCount: Int { arena.count }
 
   /// Copies a message that C lends. Of what no decoder takes, only the beginning is kept.

@@ -91,6 +91,8 @@ private final class WorkerLoop {
   private let observer: any IngestObserver
   private let stop: StopSignal
   private let path: CommitPath
+  /// How many messages of the path's were taken when acknowledgements were held last.
+  private var heldThrough = 0
   private var lastKeepAlive = ContinuousClock.now
   private let watch: SessionWatch
 
@@ -137,9 +139,6 @@ private final class WorkerLoop {
 
   /// Receives and commits until the program is to stop.
   ///
-  /// Nothing may be sent while a batch is open: every flush sends all acknowledgements that are
-  /// held.
-  ///
   /// - Returns: false where the last batch could not be stored.
   private func serve(_ session: MQTTSession) throws(MQTTError) -> Bool {
     let answerIsDue = ContinuousClock.now + WorkerLoop.answerLimit
@@ -159,16 +158,39 @@ private final class WorkerLoop {
           target: settings.mqtt.target, operation: "connect", message: "no answer within 10 s")
       }
       path.advance()
-      if path.isOpen, path.isFull || (isDrained && path.isDue) { path.settle() }
-      if !path.isOpen {
-        try keepAlive(session)
-        try session.flush()
+      // Before more is held, or what is durable would wait for it.
+      try acknowledge(session)
+      if path.isClosable, path.isFull || (isDrained && path.isDue) {
+        try close(session)
+        try acknowledge(session)
       }
     }
     guard path.settle() else { return false }
     try announce("offline", session)
     try session.flush()
     return true
+  }
+
+  /// Closes the batch: its acknowledgements are held apart from those of what arrives meanwhile.
+  private func close(_ session: MQTTSession) throws(MQTTError) {
+    guard session.canHold else {
+      path.settle()
+      return
+    }
+    try session.hold()
+    heldThrough = path.taken
+    path.close()
+    path.advance()
+  }
+
+  /// Sends the acknowledgements of what is durable, and no others.
+  private func acknowledge(_ session: MQTTSession) throws(MQTTError) {
+    if !path.isOpen {
+      try keepAlive(session)
+      try session.flush()
+    } else if path.durable >= heldThrough {
+      try session.release()
+    }
   }
 
   /// How long a broker that took the connection may take to say so.

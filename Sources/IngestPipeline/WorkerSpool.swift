@@ -81,18 +81,20 @@ final class WorkerSpool {
   ///
   /// A message that waits too long drops nothing: the spool takes no more until it is drained, and
   /// the broker keeps the rest.
-  func append(
-    _ count: Int, _ body: (inout SpoolAppender) throws(SpoolError) -> Void
-  ) -> Bool {
+  func append(_ messages: some ArrivedMessages) -> Bool {
     guard let spool, isDue else { return false }
     do throws(SpoolError) {
       if let oldest = spool.oldestReceivedAt, isTooOld(oldest) {
         throw SpoolError(
           .full, file: spool.file, detail: "its first message has waited since \(oldest)")
       }
-      try spool.append(body)
+      try spool.append { (appender) throws(SpoolError) in
+        try messages.forEachMessage { (topic, payload, receivedAt) throws(SpoolError) in
+          try appender.add(topic: topic, payload: payload, receivedAt: receivedAt)
+        }
+      }
       succeeded()
-      report(added: count)
+      report(added: messages.messageCount)
       return true
     } catch {
       failed(error)

@@ -300,7 +300,7 @@ public final class MQTTSession {
   /// - Throws: ``MQTTError`` when the connection is lost.
   @discardableResult
   public func receive(while condition: () -> Bool = { true }) throws(MQTTError) -> Bool {
-    cpb_enter(buffer, false)
+    cpb_enter(buffer, CPB_PASS)
     defer { cpb_leave() }
     holdsMore = false
     while condition() {
@@ -317,22 +317,19 @@ public final class MQTTSession {
     return false
   }
 
-  /// Sends what is queued: acknowledgements of everything received, pings, published messages.
-  public func flush() throws(MQTTError) { try flush(gathers: true) }
+  /// Whether ``hold()`` can be used on this connection: not where another read(2) and write(2) than
+  /// those of the buffer serve the library, as under a sanitizer.
+  public var canHold: Bool { cpb_has_written(buffer) }
 
-  /// - Parameter gathers: whether packets are sent together; not where the library closes the socket
-  ///   as soon as it believes the last one sent.
-  private func flush(gathers: Bool) throws(MQTTError) {
-    guard mosquitto_want_write(raw) else { return }
-    cpb_enter(buffer, gathers)
-    defer { cpb_leave() }
-    while mosquitto_want_write(raw) {
-      errno = 0
-      let code = mosquitto_loop_write(raw, 1)
-      let reason = errno
-      if code != MOSQ_ERR_SUCCESS.rawValue { throw lost(code, reason) }
-      if reason == EAGAIN || reason == EWOULDBLOCK { try waitForRoom() }
-    }
+  /// Takes what is queued out of the queue, acknowledgements of everything received among it, and
+  /// keeps it for ``release()``. What is queued from now on is not part of it.
+  public func hold() throws(MQTTError) {
+    precondition(canHold, "without the buffer everything would be sent at once")
+    try pack(CPB_HOLD)
+  }
+
+  /// Sends what ``hold()`` has kept, and nothing else.
+  public func release() throws(MQTTError) {
     while cpb_flush(buffer) != 0 {
       let reason = errno
       guard reason == EAGAIN || reason == EWOULDBLOCK else {
@@ -342,9 +339,30 @@ public final class MQTTSession {
     }
   }
 
+  /// Sends what is held and what is queued: acknowledgements of everything received, pings, published
+  /// messages.
+  public func flush() throws(MQTTError) {
+    try pack(CPB_GATHER)
+    try release()
+  }
+
+  /// Has the library write what is queued.
+  private func pack(_ writing: cpb_writing) throws(MQTTError) {
+    guard mosquitto_want_write(raw) else { return }
+    cpb_enter(buffer, writing)
+    defer { cpb_leave() }
+    while mosquitto_want_write(raw) {
+      errno = 0
+      let code = mosquitto_loop_write(raw, 1)
+      let reason = errno
+      if code != MOSQ_ERR_SUCCESS.rawValue { throw lost(code, reason) }
+      if reason == EAGAIN || reason == EWOULDBLOCK { try waitForRoom() }
+    }
+  }
+
   /// Keep-alive; call it about once a second while nothing else is sent.
   public func keepAlive() throws(MQTTError) {
-    cpb_enter(buffer, false)
+    cpb_enter(buffer, CPB_PASS)
     defer { cpb_leave() }
     let code = mosquitto_loop_misc(raw)
     if code != MOSQ_ERR_SUCCESS.rawValue { throw lost(code, 0) }
@@ -373,7 +391,9 @@ public final class MQTTSession {
     // reset, and a reset throws away what the broker has not read yet: acknowledgements.
     let connection = dup(mosquitto_socket(raw))
     _ = mosquitto_disconnect_v5(raw, 0, properties)
-    try? flush(gathers: false)
+    // One by one: the library closes the socket as soon as it believes the last packet sent.
+    try? release()
+    try? pack(CPB_PASS)
     isConnected = false
     waitForEnd(of: connection)
   }

@@ -1,5 +1,6 @@
 // Faults while a batch is provably on its way: a lock holds the worker within its COPY meanwhile.
 
+import CPacketBuffer
 import Foundation
 import MeterSimulator
 import PostgresStore
@@ -73,6 +74,33 @@ import Testing
     try await known.expectStored(in: ingest.database, ingest.ingestor.log)
   }
 
+  /// While one batch is committed the next is taken: the acknowledgements of the first leave as soon as
+  /// it is stored, and those of the second do not leave with them.
+  @Test(.enabled(if: cpb_is_active(), "a sanitizer stands in the place of the packet buffer"))
+  func aBatchIsAcknowledgedWhileTheNextIsOpen() async throws {
+    let services = TestServices.shared
+    let known = KnownReadings(intervals: 20, grid: TestServices.freshName())
+    let ingest = try Ingest(known, services)
+    try await ingest.ingestor.waitUntilReady()
+    let gate = try SecondBatchGate(in: ingest.database)
+    try known.publish(0..<known.readings.count, to: services.mqttURL)
+    try await ingest.waitUntilBlocked()
+    let stored = try ingest.count()
+    #expect(stored > 0 && stored < known.readings.count)
+    try await eventually("the first batch is counted\n\(ingest.ingestor.log.suffix(2_000))") {
+      try await ingest.ingestor.metric("meter_ingestor_readings_stored_total") == Double(stored)
+    }
+    let received = Double(known.readings.count)
+    try await eventually("all is taken, or as much as two batches hold") {
+      try await ingest.ingestor.metric("meter_ingestor_readings_received_total")
+        >= min(received, Double(stored) + 500)
+    }
+    try ingest.ingestor.killAndRestart()
+    try gate.open()
+    try await known.expectStored(in: ingest.database, ingest.ingestor.log)
+    #expect(try await ingest.ingestor.metric("meter_ingestor_readings_duplicate_total") == 0)
+  }
+
   /// The kernel takes the connection and the broker says nothing.
   @Test func aSilentBrokerIsReported() async throws {
     let services = TestServices.start()
@@ -130,6 +158,29 @@ private struct TableLock {
   }
 
   func release() throws { try connection.execute("COMMIT") }
+}
+
+/// Lets the first batch with consumption pass, and keeps the second until it is opened.
+private struct SecondBatchGate {
+  private let connection: PostgresConnection
+
+  init(in database: String) throws {
+    connection = try PostgresConnection(url: database)
+    try connection.execute(
+      """
+      CREATE FUNCTION wait_for_the_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM grid.energy_consumption) THEN
+          PERFORM pg_advisory_xact_lock_shared(1);
+        END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER gate BEFORE INSERT ON grid.energy_consumption
+        FOR EACH STATEMENT EXECUTE FUNCTION wait_for_the_gate();
+      SELECT pg_advisory_lock(1)
+      """)
+  }
+
+  func open() throws { try connection.execute("SELECT pg_advisory_unlock(1)") }
 }
 
 extension KnownReadings {

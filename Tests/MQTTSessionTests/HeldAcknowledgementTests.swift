@@ -133,6 +133,14 @@ final class Subscriber {
     }
   }
 
+  /// Receives until there are `count` messages, and no more of them.
+  func pump(atMost count: Int) throws {
+    while payloads.count < count, session.wait(milliseconds: 20_000) {
+      try session.receive { payloads.count < count }
+    }
+    #expect(payloads.count == count)
+  }
+
   func receive(_ count: Int) throws { try pump { payloads.count >= count } }
 
   /// Nothing arrives while a message of one's own makes its way through the broker and back.

@@ -55,6 +55,42 @@ import Testing
     try services.stop()
   }
 
+  /// More acknowledgements than the buffer had room for are held apart from those that come later, and
+  /// leave alone; what is sent afterwards does not overtake them.
+  @Test(
+    .enabled(if: cpb_is_active(), "a sanitizer stands in its place"), arguments: [false, true])
+  func whatIsHeldIsReleasedAlone(isEncrypted: Bool) throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+      .path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let certificates = try ThrowawayCertificates(in: folder)
+    let services = try PrivateServices.start(
+      in: FileManager.default.temporaryDirectory.path,
+      broker: isEncrypted ? .init(tls: .init(certificates)) : .init(),
+      postgres: .init(fsync: false))
+    let tls = isEncrypted ? MQTTSettings.TLS(authorityFile: certificates.authority) : nil
+    let watcher = try Subscriber(services, "watcher", "will", tls: tls)
+    let first = try Subscriber(services, "held", "held", status: "will", tls: tls)
+    #expect(first.session.canHold)
+    try publish(20_000, to: "held", services, tls: tls)
+    try first.pump(atMost: 17_000)
+    try first.session.hold()
+    try first.receive(20_000)
+    try first.session.release()
+    first.drop()
+    // The last will comes once the broker has read all that was sent.
+    try watcher.receive(1)
+    watcher.end()
+    let second = try Subscriber(services, "held", "held", tls: tls)
+    #expect(second.sessionPresent == true)
+    try second.receive(3_000)
+    #expect(second.payloads == (17_000..<20_000).map(String.init))
+    try second.session.hold()
+    try second.expectNothing()
+    second.end()
+    try services.stop()
+  }
+
   /// What a receiver of messages leaves in errno says nothing about the socket.
   @Test func aReceiverMayTouchErrno() throws {
     let services = TestServices.shared

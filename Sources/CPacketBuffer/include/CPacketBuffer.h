@@ -24,11 +24,21 @@ bool cpb_is_active(void);
 // Forgets what it holds: a new connection begins.
 void cpb_reset(cpb_buffer *buffer, int socket);
 
+// What happens to packets that are written.
+typedef enum {
+  CPB_PASS,    // they go to the kernel, but never before what is held
+  CPB_GATHER,  // they stay in the buffer until cpb_flush, or until it is full
+  CPB_HOLD     // they stay in the buffer until cpb_flush, however many
+} cpb_writing;
+
 // Until cpb_leave, the calling thread's reads from the socket are answered from the buffer, which reads
-// ahead; where `gathers`, what is written stays in the buffer until cpb_flush, or until it is full.
-// A thread is in one buffer at a time, and all reads of the socket happen within.
-void cpb_enter(cpb_buffer *buffer, bool gathers);
+// ahead, and its writes as `writing` says. A thread is in one buffer at a time, and all reads of the
+// socket happen within.
+void cpb_enter(cpb_buffer *buffer, cpb_writing writing);
 void cpb_leave(void);
+
+// Whether writes to this socket have reached the buffer, so that it can hold them.
+bool cpb_has_written(const cpb_buffer *buffer);
 
 // Hands the kernel what was gathered. Returns 0 when all is sent, or -1 with errno: after EAGAIN, call
 // it again once the socket takes more.
