@@ -193,7 +193,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "SpoolTests", dependencies: ["CSyncCount", "EnergyReadings", "SeededRandom", "Spool"],
+      name: "SpoolTests",
+      dependencies: ["CSyncCount", "EnergyReadings", "PrivateServices", "SeededRandom", "Spool"],
       swiftSettings: strict),
     .testTarget(
       name: "TortureTests",

@@ -3,6 +3,7 @@
 import CSyncCount
 import EnergyReadings
 import Foundation
+import PrivateServices
 import SeededRandom
 import Spool
 import Testing
@@ -282,11 +283,7 @@ private struct SmallDisk {
   func spool() throws -> Spool { try Spool(directory: path, clientID: Scratch.clientID) }
 
   private static func run(_ command: String...) -> Bool {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = command
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
+    var child = try? ChildProcess(["/usr/bin/env"] + command, output: "/dev/null")
+    return child?.waitForExit(atMost: .seconds(20)) == 0
   }
 }

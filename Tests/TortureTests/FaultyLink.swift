@@ -92,6 +92,9 @@ final class FaultyLink: Sendable {
     }
   }
 
-  /// Ends it.
-  func close() throws { try listen(false) }
+  /// Ends it, and forgets what it held back.
+  func close() throws {
+    try listen(false)
+    try behave(.pass)
+  }
 }

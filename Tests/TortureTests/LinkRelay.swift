@@ -84,6 +84,12 @@ final class LinkRelay: ChannelInboundHandler {
     partner?.forward()
   }
 
+  /// Also the end of a connection that never came about.
+  func handlerRemoved(context: ChannelHandlerContext) {
+    self.context = nil
+    forward()
+  }
+
   func channelWritabilityChanged(context: ChannelHandlerContext) { partner?.forward() }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -114,6 +120,8 @@ final class LinkRelay: ChannelInboundHandler {
       read(heldBytes < LinkRelay.limit)
     } else if held.isEmpty {
       traffic.closed(self)
+      // The two would keep each other.
+      self.partner = nil
     }
   }
 
