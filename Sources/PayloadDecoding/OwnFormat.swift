@@ -3,38 +3,31 @@
 
 import EnergyReadings
 
-/// What the topic says about every reading of a payload.
-struct Subject {
-  var kind: ReadingKind
-  var gridCode: ByteSlice
-  var device: ByteSlice
-}
-
 extension PayloadDecoder {
   func decodeOwn(
-    _ payload: ByteSlice, about subject: Subject, in arena: inout ByteArena,
+    _ payload: ByteSlice, as frame: Reading, in arena: inout ByteArena,
     into decoded: inout DecodedReadings
   ) throws(Rejection) {
     do throws(JSONError) {
       try parser.parse(payload, in: &arena)
     } catch {
       guard isNewlineDelimited(payload, in: &arena) else { throw Rejection(error) }
-      return try decodeLines(payload, about: subject, in: &arena, into: &decoded)
+      return try decodeLines(payload, as: frame, in: &arena, into: &decoded)
     }
     switch parser[0].kind {
     case .object:
       decodeReading(
-        at: 0, place: ReadingPlace(index: nil, text: payload), about: subject, in: &arena,
+        at: 0, place: ReadingPlace(index: nil, text: payload), as: frame, in: &arena,
         into: &decoded)
     case .array:
-      try decodeElements(about: subject, in: &arena, into: &decoded)
+      try decodeElements(as: frame, in: &arena, into: &decoded)
     default:
       throw Rejection(.wrongType, path: "$", detail: "expected an object or an array of objects")
     }
   }
 
   private func decodeElements(
-    about subject: Subject, in arena: inout ByteArena, into decoded: inout DecodedReadings
+    as frame: Reading, in arena: inout ByteArena, into decoded: inout DecodedReadings
   ) throws(Rejection) {
     var node = 1
     var index: Int32 = 0
@@ -42,7 +35,7 @@ extension PayloadDecoder {
     while node < end {
       if index == PayloadDecoder.maximumReadings { throw Self.tooManyReadings }
       let place = ReadingPlace(index: index, text: parser[node].value)
-      decodeReading(at: node, place: place, about: subject, in: &arena, into: &decoded)
+      decodeReading(at: node, place: place, as: frame, in: &arena, into: &decoded)
       node = parser[node].next
       index += 1
     }
@@ -71,7 +64,7 @@ extension PayloadDecoder {
   }
 
   private func decodeLines(
-    _ payload: ByteSlice, about subject: Subject, in arena: inout ByteArena,
+    _ payload: ByteSlice, as frame: Reading, in arena: inout ByteArena,
     into decoded: inout DecodedReadings
   ) throws(Rejection) {
     var start = 0
@@ -85,9 +78,9 @@ extension PayloadDecoder {
       index += 1
       do throws(JSONError) {
         try parser.parse(line, in: &arena)
-        decodeReading(at: 0, place: place, about: subject, in: &arena, into: &decoded)
+        decodeReading(at: 0, place: place, as: frame, in: &arena, into: &decoded)
       } catch {
-        decoded.reject(Rejection(error).inside(element: place.index), at: place, about: subject)
+        decoded.reject(Rejection(error).inside(element: place.index), at: place, as: frame)
       }
     }
   }
@@ -100,27 +93,44 @@ extension PayloadDecoder {
 
   /// Decodes the object at `node` into one reading or one rejection.
   private func decodeReading(
-    at node: Int, place: ReadingPlace, about subject: Subject, in arena: inout ByteArena,
+    at node: Int, place: ReadingPlace, as frame: Reading, in arena: inout ByteArena,
     into decoded: inout DecodedReadings
   ) {
     do throws(Rejection) {
       guard parser[node].kind == .object else {
         throw Rejection(.wrongType, path: "$", detail: "expected an object")
       }
-      var fields = ReadingFields(subject, parser: parser)
-      try fields.read(node, in: &arena)
-      decoded.unknownFields += fields.unknown
-      decoded.accepted.append(.init(reading: try fields.finish(), place: place))
+      try decoded.accept(frame, at: place) { (reading) throws(Rejection) in
+        var fields = ReadingFields(parser)
+        try fields.read(node, into: &reading, in: &arena)
+        return fields.unknown
+      }
     } catch {
-      decoded.reject(error.inside(element: place.index), at: place, about: subject)
+      decoded.reject(error.inside(element: place.index), at: place, as: frame)
     }
   }
 }
 
 extension DecodedReadings {
-  mutating func reject(_ rejection: Rejection, at place: ReadingPlace, about subject: Subject) {
+  /// Adds what `fill` makes of `frame`; nothing where it throws. It returns the fields it did not know.
+  fileprivate mutating func accept(
+    _ frame: Reading, at place: ReadingPlace,
+    _ fill: (inout Reading) throws(Rejection) -> Int
+  ) throws(Rejection) {
+    accepted.append(.init(reading: frame, place: place))
+    do throws(Rejection) {
+      unknownFields += try fill(&accepted[accepted.count - 1].reading)
+    } catch {
+      accepted.removeLast()
+      throw error
+    }
+  }
+
+  fileprivate mutating func reject(
+    _ rejection: Rejection, at place: ReadingPlace, as frame: Reading
+  ) {
     rejected.append(
-      .init(rejection: rejection, place: place, kind: subject.kind, device: subject.device))
+      .init(rejection: rejection, place: place, kind: frame.kind, device: frame.device))
   }
 }
 

@@ -24,8 +24,8 @@ public struct PayloadDecoder {
       switch route {
       case .own(let kind, let gridCode, let device):
         try check(message, device: device, gridCode: gridCode, in: arena)
-        let subject = Subject(kind: kind, gridCode: gridCode, device: device)
-        try decodeOwn(message.payload, about: subject, in: &arena, into: &decoded)
+        let frame = Reading(kind: kind, device: device, gridCode: gridCode)
+        try decodeOwn(message.payload, as: frame, in: &arena, into: &decoded)
       case .ami(let device):
         try check(message, device: device, gridCode: .absent, in: arena)
         try decodeAMI(message.payload, device: device, in: &arena, into: &decoded)

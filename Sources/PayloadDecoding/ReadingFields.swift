@@ -47,9 +47,11 @@ enum ReadingField: UInt32, CaseIterable {
   }
 }
 
-/// A reading in the making.
-struct ReadingFields {
-  private var reading: Reading
+/// What the payload says of a reading in the making.
+///
+/// The reading itself is filled where it will stay: copied right after its parts were written, it would
+/// be read in larger pieces than it was written in, which the processor cannot forward.
+struct ReadingFields: ~Copyable {
   /// Fields that the payload names, be it as `null`.
   private var named: UInt32 = 0
   /// Fields with a value.
@@ -57,13 +59,12 @@ struct ReadingFields {
   private(set) var unknown = 0
   private let parser: JSONParser
 
-  init(_ subject: Subject, parser: JSONParser) {
-    reading = Reading(kind: subject.kind, device: subject.device, gridCode: subject.gridCode)
-    self.parser = parser
-  }
+  init(_ parser: JSONParser) { self.parser = parser }
 
-  /// Reads every member of the object at `object`.
-  mutating func read(_ object: Int, in arena: inout ByteArena) throws(Rejection) {
+  /// Reads every member of the object at `object` into `reading`.
+  mutating func read(
+    _ object: Int, into reading: inout Reading, in arena: inout ByteArena
+  ) throws(Rejection) {
     let end = parser[object].next
     var index = object + 1
     while index < end {
@@ -77,21 +78,16 @@ struct ReadingFields {
         // `null` is how many a meter says "not known": the same as an absent field.
         if node.kind != .null {
           seen |= 1 << field.rawValue
-          try read(field, at: index, in: &arena)
+          try read(field, at: index, into: &reading, in: &arena)
         }
       } else {
         unknown += 1
       }
       index = node.next
     }
-  }
-
-  /// The reading, once everything that is required has been seen.
-  func finish() throws(Rejection) -> Reading {
     try require(.timestamp, "timestamp")
     try require(.energyAmount, "energy_amount")
     if reading.kind == .storage { try require(.operationType, "operation_type") }
-    return reading
   }
 
   private func require(_ field: ReadingField, _ name: StaticString) throws(Rejection) {
@@ -100,8 +96,8 @@ struct ReadingFields {
     }
   }
 
-  private mutating func read(
-    _ field: ReadingField, at index: Int, in arena: inout ByteArena
+  private func read(
+    _ field: ReadingField, at index: Int, into reading: inout Reading, in arena: inout ByteArena
   ) throws(Rejection) {
     let node = parser[index]
     switch field {
@@ -111,7 +107,7 @@ struct ReadingFields {
     case .energyAmount:
       reading.energyText = node.value
       reading.energy = EnergyAmount(microKWh: try arena.decimal(node, integerDigits: 9, scale: 6))
-    case .deviceID: try checkDevice(node, in: &arena)
+    case .deviceID: try checkDevice(node, reading.device, in: &arena)
     case .energySource: reading.energySource = try text(node, limit: 20, in: &arena)
     case .efficiency: reading.efficiency = try arena.ratio(node)
     case .qualityScore: reading.qualityScore = try arena.ratio(node)
@@ -133,12 +129,14 @@ struct ReadingFields {
     }
   }
 
-  private func checkDevice(_ node: JSONNode, in arena: inout ByteArena) throws(Rejection) {
+  private func checkDevice(
+    _ node: JSONNode, _ device: ByteSlice, in arena: inout ByteArena
+  ) throws(Rejection) {
     let id = try text(node, limit: 100, in: &arena)
-    if !arena[id].elementsEqual(arena[reading.device]) {
+    if !arena[id].elementsEqual(arena[device]) {
       throw Rejection(
         .deviceMismatch, path: arena.path(node),
-        detail: "the payload says \(arena.string(id)), the topic \(arena.string(reading.device))")
+        detail: "the payload says \(arena.string(id)), the topic \(arena.string(device))")
     }
   }
 
