@@ -33,9 +33,10 @@ public struct Rival: Sendable, Equatable {
 public struct BenchPlan: Sendable {
   /// Absolute path of the program whose `run` and `replay` are measured.
   public var program: String
-  /// Readings of the raw COPY and of the direct replay, ≥ 1.
+  /// Readings of the raw COPY, the direct replay and the end-to-end run with 100 a message, of which it
+  /// is a multiple.
   public var readings = 1_000_000
-  /// Readings of each end-to-end run, a multiple of 100.
+  /// Readings of the end-to-end run with one a message.
   public var endToEndReadings = 200_000
   /// Meters that the readings are spread over, 1…1,000,000.
   public var meters = 10_000
@@ -77,8 +78,8 @@ public struct BenchPlan: Sendable {
       throw BenchError(
         .usage, "\(option) \(value): expected \(range.lowerBound)…\(range.upperBound)")
     }
-    if endToEndReadings % 100 != 0 {
-      throw BenchError(.usage, "--messages \(endToEndReadings): expected a multiple of 100")
+    if readings % 100 != 0 {
+      throw BenchError(.usage, "--readings \(readings): expected a multiple of 100")
     }
     if max(readings, endToEndReadings) / meters > 30_000 {
       throw BenchError(

@@ -118,8 +118,11 @@ final class CommitPath {
       || inbox.byteCount >= CommitPath.maximumBytes
   }
 
+  /// While another batch is committed, the open one cannot be closed anyway: it may grow, so that what
+  /// each transaction costs is shared by more readings when there are many.
   private func isFilled(_ batch: Batch) -> Bool {
-    batch.count >= settings.batchSize || batch.byteCount >= CommitPath.maximumBytes
+    batch.count >= settings.batchSize * (isPending ? 2 : 1)
+      || batch.byteCount >= CommitPath.maximumBytes
   }
 
   /// Whether ``close()`` would close something.
@@ -312,6 +315,9 @@ final class CommitPath {
       durable += done.batch.messageCount
     }
     credit = spool?.isEmpty ?? true ? nil : done.batch.messageCount / 2
+    // The next one may be closed only now. Closed at once, batches under load would be as small as what
+    // arrives within one commit, and each transaction costs as much as some hundred rows.
+    if firstMessageAt != nil { firstMessageAt = .now }
     done.batch.removeAll()
     spares.append(done.batch)
   }

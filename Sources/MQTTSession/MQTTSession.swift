@@ -34,6 +34,8 @@ public final class MQTTSession {
   private var holdsMore = false
   /// Messages received.
   private var messages = 0
+  /// The socket's SO_RCVLOWAT.
+  private var lowWaterMark: Int32 = 1
   public let settings: MQTTSettings
   private var events: [MQTTEvent] = []
   /// Called for each message within ``receive(while:)``.
@@ -219,6 +221,7 @@ public final class MQTTSession {
     wasTaken = false
     quietSubscriptions = []
     holdsMore = false
+    lowWaterMark = 1
     listenForTLSComplaints()
     errno = 0
     try check(
@@ -277,12 +280,15 @@ public final class MQTTSession {
   /// - Parameters:
   ///   - milliseconds: 0 looks without waiting.
   ///   - isListening: whether the broker is waited for, too; else only `wakeUps` end the wait.
+  ///   - bytes: how much the broker has to have sent to end the wait; 1 or more, default 1.
   ///   - wakeUps: file descriptors that end the wait when they are readable.
-  /// - Returns: whether there is something to receive.
+  /// - Returns: whether there is something to receive; when `bytes` have not come together, there may be
+  ///   something nevertheless.
   public func wait(
-    milliseconds: Int32, isListening: Bool = true, wakeUps: [Int32] = []
+    milliseconds: Int32, isListening: Bool = true, atLeast bytes: Int32 = 1, wakeUps: [Int32] = []
   ) -> Bool {
     if isListening, holdsMore { return true }
+    if isListening { setLowWaterMark(bytes) }
     // poll(2) passes over a negative descriptor.
     let socket = isListening ? mosquitto_socket(raw) : -1
     var descriptors = [pollfd(fd: socket, events: Int16(POLLIN), revents: 0)]
@@ -291,6 +297,16 @@ public final class MQTTSession {
     }
     let ready = poll(&descriptors, nfds_t(descriptors.count), milliseconds)
     return ready > 0 && descriptors[0].revents != 0
+  }
+
+  /// Has poll(2) pass over less than so many bytes (socket(7), SO_RCVLOWAT); the end of a connection
+  /// is told all the same.
+  private func setLowWaterMark(_ bytes: Int32) {
+    guard bytes != lowWaterMark else { return }
+    lowWaterMark = bytes
+    var value = bytes
+    setsockopt(
+      mosquitto_socket(raw), SOL_SOCKET, SO_RCVLOWAT, &value, socklen_t(MemoryLayout<Int32>.size))
   }
 
   /// Reads packets until the socket is empty or `condition` is over; messages go to ``onMessage``.

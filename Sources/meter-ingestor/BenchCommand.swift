@@ -26,9 +26,10 @@ struct BenchCommand: AsyncParsableCommand {
       which it makes once it has subscribed, in the environment. deploy/bench-baselines holds two.
       """)
 
-  @Option(help: "Readings of the raw COPY and of the direct replay.")
+  @Option(
+    help: "Readings of the raw COPY, the direct replay and the messages of 100; a multiple of 100.")
   var readings = 1_000_000
-  @Option(help: "Readings of each end-to-end run, a multiple of 100.")
+  @Option(help: "Messages of one reading.")
   var messages = 200_000
   @Option(help: "Meters that publish them.")
   var meters = 10_000

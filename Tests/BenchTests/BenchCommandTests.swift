@@ -128,7 +128,7 @@ import Testing
 
   @Test(arguments: [
     (["--only", "everything"], "--only everything"), (["--rounds", "0"], "--rounds 0"),
-    (["--messages", "150"], "--messages 150"), (["--mqtt-url", "mqtt://h"], "go together"),
+    (["--readings", "150"], "--readings 150"), (["--mqtt-url", "mqtt://h"], "go together"),
     (["--yes-use-this-database"], "without --postgres-url"),
   ])
   func mistakesAreNamed(_ arguments: [String], _ words: String) throws {
