@@ -16,6 +16,7 @@ public struct Migration: Sendable {
     Migration(5, "ingestor_role", PackageResources._005_ingestor_role_sql),
     Migration(6, "energy_rules", PackageResources._006_energy_rules_sql),
     Migration(7, "plausibility", PackageResources._007_plausibility_sql),
+    Migration(9, "grid_health", PackageResources._009_grid_health_sql),
   ]
 
   init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
@@ -88,7 +89,7 @@ public struct Migrator {
     defer { if dryRun { try? connection.execute("ROLLBACK") } }
     try connection.execute(Migrator.bookkeeping, as: "create ingest.schema_migrations")
     var versions: [Int] = []
-    for state in try status() where state.status != .applied {
+    for (migration, state) in zip(Migration.all, try status()) where state.status != .applied {
       guard state.status == .pending else {
         throw PostgresError(
           sqlState: "F0000",
@@ -96,7 +97,6 @@ public struct Migrator {
             + "this program and this database do not belong together",
           target: connection.target, operation: "migrate")
       }
-      let migration = Migration.all[state.version - 1]
       if dryRun {
         try apply(migration)
       } else {

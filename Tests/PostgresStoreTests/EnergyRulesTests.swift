@@ -167,6 +167,7 @@ import Testing
   /// The tests below speak of every constraint that the catalogue gains, and of no other.
   @Test func everyAdditionIsTested() {
     let added = Schemas.text("v2_additions.expected.txt").split(separator: "\n")
+      .filter { $0.hasPrefix("constraint ") }
       .map { $0.split(separator: " ")[1...2].joined(separator: " ") }
     #expect(added == Rule.all.map { "\($0.table) \($0.constraint)" }.sorted())
   }
