@@ -106,6 +106,7 @@ let package = Package(
     .target(
       name: "Monitoring",
       dependencies: [
+        "PostgresStore",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -224,7 +225,7 @@ let package = Package(
     .testTarget(
       name: "MonitoringTests",
       dependencies: [
-        "Monitoring", "SeededRandom",
+        "Monitoring", "PostgresStore", "PrivateServices", "SeededRandom", "TestServices",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
