@@ -113,6 +113,29 @@ public enum IngestMetrics {
     "meter_ingestor_broker_dropped_messages", "messages",
     "Messages that the broker itself says it has dropped since its start.")
 
+  // MARK: Meters and grid health
+
+  public static let metersRegistered = gauge(
+    "meter_ingestor_meters_registered", "meters",
+    "Registered devices in use, by grid code, as the process that writes grid health counts them.")
+  public static let meters = gauge(
+    "meter_ingestor_meters", "meters",
+    "Registered devices by grid code and state: heard within the meters' interval, late, or silent."
+  )
+  public static let healthWindows = counter(
+    "meter_ingestor_grid_health_windows_total", "windows",
+    "Windows of monitoring.grid_health written, those that late readings amended included.")
+  public static let monitoringLeader = gauge(
+    "meter_ingestor_monitoring_leader", "",
+    "1 while this process is the one that writes grid health, else 0.")
+  public static let monitoringSeconds = histogram(
+    "meter_ingestor_monitoring_run_seconds", "seconds",
+    "Time that a run of the monitoring job took.",
+    [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60])
+  public static let monitoringFailures = counter(
+    "meter_ingestor_monitoring_failures_total", "failures",
+    "Runs of the monitoring job that failed.")
+
   // MARK: The program itself
 
   public static let buildInfo = gauge(
@@ -144,7 +167,8 @@ public enum IngestMetrics {
     postgresConnected, mqttReconnects, registryDevices, buildInfo, metricSeriesDropped,
     systemMetricsWriteFailures, systemMetricsLeftOut, processCPU, processResidentMemory,
     processStartTime, processOpenFDs, spoolMessages, spoolBytes, spoolOldestSeconds, spoolRefusing,
-    spooled, drained, sessionsLost, brokerDropped,
+    spooled, drained, sessionsLost, brokerDropped, metersRegistered, meters, healthWindows,
+    monitoringLeader, monitoringSeconds, monitoringFailures,
   ]
 
   private static func counter(_ name: String, _ unit: String, _ help: String)
