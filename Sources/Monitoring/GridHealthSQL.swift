@@ -80,7 +80,7 @@ enum GridHealthSQL {
       UNION ALL SELECT ends_at FROM otherwise_aligned
       UNION ALL SELECT generate_series(
         greatest((SELECT since FROM progress) - interval '1 minute',
-          $1::timestamptz - interval '7 days'),
+          $1::timestamptz - interval '1 day'),
         $1::timestamptz, make_interval(secs => $2::integer))
     ), ends AS (
       SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM at)::numeric / $2::integer) * $2::integer)
@@ -115,8 +115,7 @@ enum GridHealthSQL {
       FROM blockchain.registered_consumers
       UNION ALL SELECT 'storage', storage_id, location_json FROM grid.energy_storage
     ), meter AS (
-      SELECT \(gridCode("location_json ->> 'grid_code'")) AS grid_code, device,
-        max(state.last_at) AS heard_at
+      SELECT location_json ->> 'grid_code' AS code, device, max(state.last_at) AS heard_at
       FROM registered
       LEFT JOIN ingest.meter_states AS state ON state.kind = registered.kind
         AND state.device_id = registered.device
@@ -125,21 +124,31 @@ enum GridHealthSQL {
         WHERE inactive.kind = registered.kind AND inactive.device_id = registered.device
           AND inactive.since <= $1::timestamptz)
       GROUP BY 1, 2
-    ), aged AS (
-      SELECT grid_code, extract(epoch FROM $1::timestamptz - heard_at) - 45 AS age FROM meter
+    ), place AS (
+      SELECT code, count(*) AS registered,
+        count(*) FILTER (WHERE heard_at > \(ago("$2"))) AS heard,
+        count(*) FILTER (WHERE heard_at > \(ago("$3"))) AS known
+      FROM meter GROUP BY code
+    ), counted AS MATERIALIZED (
+      SELECT \(gridCode("code")) AS grid_code, sum(registered) AS registered, sum(heard) AS heard,
+        sum(known) AS known
+      FROM place GROUP BY 1
     ), gone AS (
-      DELETE FROM ingest.grid_meters AS counted
-      WHERE NOT EXISTS (SELECT FROM meter WHERE meter.grid_code = counted.grid_code)
+      DELETE FROM ingest.grid_meters AS old
+      WHERE NOT EXISTS (SELECT FROM counted WHERE counted.grid_code = old.grid_code)
     )
-    INSERT INTO ingest.grid_meters AS counted
-    SELECT grid_code, count(*), count(*) FILTER (WHERE age < $2::integer),
-      count(*) FILTER (WHERE age >= $2::integer AND age < $3::integer),
-      count(*) FILTER (WHERE age IS NULL OR age >= $3::integer), $1::timestamptz
-    FROM aged GROUP BY grid_code
+    INSERT INTO ingest.grid_meters
+    SELECT grid_code, registered, heard, known - heard, registered - known, $1::timestamptz
+    FROM counted
     ON CONFLICT (grid_code) DO UPDATE SET registered = excluded.registered,
       heard = excluded.heard, late = excluded.late, silent = excluded.silent,
       counted_at = excluded.counted_at
     """
+
+  /// So many seconds before now, and the 45.
+  private static func ago(_ seconds: String) -> String {
+    "$1::timestamptz - make_interval(secs => \(seconds)::integer + 45)"
+  }
 
   /// The next windows to write, newest first, as seconds of the Unix epoch; $1 is now.
   static let next = """

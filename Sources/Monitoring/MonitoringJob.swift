@@ -164,7 +164,8 @@ private struct Session {
   }
 
   /// A transaction that disturbs nobody: it gives up rather than wait or go on for long. Memory is for
-  /// the joins of a million meters, which would go through files otherwise.
+  /// the joins of a million meters, which would go through files otherwise; compiling statements that
+  /// run for milliseconds takes longer than they do.
   @discardableResult
   private func bounded<Value>(
     _ body: () throws(PostgresError) -> Value
@@ -172,7 +173,7 @@ private struct Session {
     try connection.transaction { () throws(PostgresError) in
       try connection.execute(
         "SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '2s'; "
-          + "SET LOCAL work_mem = '64MB'", as: "bound the monitoring job")
+          + "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off", as: "bound the monitoring job")
       return try body()
     }
   }

@@ -197,6 +197,27 @@ import Testing
           + "FROM grid.locations, monitoring.grid_health") == ["0.00 1.000000"])
   }
 
+  /// Whatever the size of the tables: the statements' conditions are those of the indexes.
+  @Test func readingsAreFoundByTheirIndexes() throws {
+    let database = try HealthDatabase()
+    try database.connection.execute("SET enable_seqscan = off")
+    func plan(_ sql: String, _ parameters: [String]) throws -> String {
+      try database.connection.query("EXPLAIN \(sql)", parameters).compactMap { $0[0] }
+        .joined(separator: "\n")
+    }
+    let late = try plan(GridHealthSQL.mark, ["now", "60"])
+    for table in ["energy_production", "energy_consumption", "storage_operations"] {
+      #expect(late.contains("idx_\(table)_late"), "\(late)")
+    }
+    let windows = try plan(GridHealthSQL.write, ["{60,120}", "60", "900", "120"])
+    for index in [
+      "idx_energy_production_timestamp", "idx_energy_consumption_timestamp",
+      "idx_storage_operations_executed", "idx_grid_health_recorded",
+    ] {
+      #expect(windows.contains(index), "\(windows)")
+    }
+  }
+
   /// However readings come, in whatever order and however late, in the end each window holds what the
   /// tables hold, once, to the millionth of a kWh.
   @Test(arguments: [1, 2, 3] as [UInt64])
