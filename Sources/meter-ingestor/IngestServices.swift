@@ -46,6 +46,7 @@ struct IngestServices {
         host: settings.http.host, port: settings.http.port, registry: registry,
         readiness: readiness, version: Program.version, logger: logger, onListening: onListening),
       recorder,
+      monitoring,
       keeper,
       MeterStateKeeper(
         states: states, postgresURL: settings.postgresURL,

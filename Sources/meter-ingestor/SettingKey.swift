@@ -39,6 +39,10 @@ enum SettingKey: String, CaseIterable {
   case spoolAge = "spool.age"
   case httpListen = "http.listen"
   case metricsInterval = "metrics.interval"
+  case monitoringWindow = "monitoring.window"
+  case monitoringMeterInterval = "monitoring.meter-interval"
+  case monitoringSilentAfter = "monitoring.silent-after"
+  case monitoringRetention = "monitoring.retention"
   case logLevel = "log.level"
 
   /// The environment variable.
@@ -111,6 +115,13 @@ enum SettingKey: String, CaseIterable {
       "host:port of the status page and /metrics; port 0 takes a free one"
     ),
     .metricsInterval: ("10s", "how often metrics go to monitoring.system_metrics, 1s…1h"),
+    .monitoringWindow: ("60s", "length of the windows of monitoring.grid_health, 10s…1h"),
+    .monitoringMeterInterval: (
+      "15m",
+      "longest interval at which meters report, from the window's length to 24h; then they are late"
+    ),
+    .monitoringSilentAfter: ("24h", "when a late meter is silent, above the interval, to 400d"),
+    .monitoringRetention: ("7d", "how long monitoring.system_metrics are kept, 1h…10y"),
     .logLevel: ("info", "trace, debug, info, notice, warning, error or critical"),
   ]
 }

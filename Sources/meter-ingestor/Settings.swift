@@ -8,6 +8,7 @@ import Foundation
 import IngestPipeline
 import Logging
 import MQTTSession
+import Monitoring
 import Spool
 import SystemPackage
 
@@ -71,6 +72,7 @@ struct Settings {
   /// Meters whose past the rules remember.
   var rememberedMeters: Int
   var retention = DeadLetterRetention()
+  var monitoring: MonitoringSettings
 
   var postgresURL: String { worker.postgresURL }
   var mqtt: MQTTSettings { worker.mqtt }
@@ -123,6 +125,7 @@ struct Settings {
     retention.age = try values.duration(.deadLettersKeep, in: ever)
     retention.count = try values.integer(.deadLettersLimit, in: 0...1_000_000_000)
     retention.flagAge = try values.duration(.rulesFlagsKeep, in: ever)
+    monitoring = try values.monitoring()
   }
 
   private static func mqtt(_ values: SettingTexts) throws -> MQTTSettings {
