@@ -22,7 +22,7 @@ import Testing
     try database.store("p-1", at: 30, "400")
     try database.store("p-1", at: 60, "0.000001")
     try database.store("b-1", at: 40, "-100")
-    try database.store("b-1", at: 41, "0.5")
+    try database.store("b-1", at: 60, "0.5")
     try database.store("c-1", at: 1, "1499.5")
     // Of the window before, by its last microsecond, and of the one after.
     try database.store("c-2", at: 0, "0.000002")
