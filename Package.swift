@@ -77,6 +77,9 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
+      resources: [
+        .embedInCode("Page"), .embedInCode("Queries"), .embedInCode("openapi.json"),
+      ],
       swiftSettings: testable),
     .target(
       name: "MeterSimulator",
@@ -234,7 +237,7 @@ let package = Package(
     .testTarget(
       name: "StatusServerTests",
       dependencies: [
-        "Monitoring", "StatusServer",
+        "Monitoring", "PostgresStore", "PrivateServices", "StatusServer", "TestServices",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -37,6 +37,10 @@ public struct StatusReport: Codable, Sendable, Hashable {
     public let received: Double
     public let stored: Double
     public let rejected: Double
+    /// Stored before with the same content.
+    public let duplicate: Double
+    /// Heard, and 0 kWh.
+    public let zero: Double
   }
 
   /// Commits of the last ``windowSeconds``. The quantiles are estimates from the buckets of
@@ -46,6 +50,25 @@ public struct StatusReport: Codable, Sendable, Hashable {
     public let p50Seconds: Double?
     public let p99Seconds: Double?
     public let windowSeconds: Double
+  }
+
+  /// Meters, not messages.
+  public struct Meters: Codable, Sendable, Hashable {
+    /// Registered ones.
+    public let expected: Int
+    /// Those of them that were heard when they were expected; absent while nobody counts them.
+    public let heard: Int?
+  }
+
+  /// What the program itself takes, and what waits or was lost around it.
+  public struct Program: Codable, Sendable, Hashable {
+    /// Seconds of CPU in a second, of the last ``StatusReport/ratesWindowSeconds``.
+    public let cpuCores: Double
+    public let residentBytes: Int
+    /// Messages that wait in the spool for the database.
+    public let spoolMessages: Int
+    /// Messages that the broker says it has dropped; absent where it does not tell.
+    public let brokerDroppedMessages: Int?
   }
 
   public let version: String
@@ -63,6 +86,8 @@ public struct StatusReport: Codable, Sendable, Hashable {
   /// At most 10 s; less in the first seconds.
   public let ratesWindowSeconds: Double
   public let commits: Commits
+  public let meters: Meters
+  public let program: Program
 
   init(
     version: String, uptime: Duration, components: [Readiness.Component], now: Moment,
@@ -87,9 +112,12 @@ public struct StatusReport: Codable, Sendable, Hashable {
       })
     ratesWindowSeconds = elapsed
     commits = Commits(from: minuteAgo, to: now)
+    meters = now.program.meters
+    program = Program(from: before.program, to: now.program, seconds: elapsed)
     (state, summary) = StatusSentence(
       components: components, now: now.ledger.total, minuteAgo: minuteAgo.ledger.total,
-      storedPerSecond: ratesPerSecond["total"]?.stored ?? 0, medianCommit: commits.p50Seconds
+      storedPerSecond: ratesPerSecond["total"]?.stored ?? 0, medianCommit: commits.p50Seconds,
+      meters: meters
     ).judge()
   }
 
@@ -119,7 +147,9 @@ extension StatusReport.Rates {
     self.init(
       received: rate(later.received - earlier.received),
       stored: rate(later.stored - earlier.stored),
-      rejected: rate(later.rejected - earlier.rejected))
+      rejected: rate(later.rejected - earlier.rejected),
+      duplicate: rate(later.duplicate - earlier.duplicate),
+      zero: rate(later.zero - earlier.zero))
   }
 }
 
@@ -138,6 +168,15 @@ extension StatusReport.Commits {
     self.init(
       count: window?.count ?? 0, p50Seconds: estimate(0.5), p99Seconds: estimate(0.99),
       windowSeconds: earlier.time.duration(to: later.time).seconds)
+  }
+}
+
+extension StatusReport.Program {
+  init(from earlier: ProgramFigures, to later: ProgramFigures, seconds: Double) {
+    let share = seconds < 0.1 ? 0 : (later.cpuSeconds - earlier.cpuSeconds) / seconds
+    self.init(
+      cpuCores: (share * 1000).rounded() / 1000, residentBytes: later.residentBytes,
+      spoolMessages: later.spoolMessages, brokerDroppedMessages: later.brokerDropped)
   }
 }
 

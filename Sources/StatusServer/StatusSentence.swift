@@ -10,6 +10,7 @@ struct StatusSentence {
   let storedPerSecond: Double
   /// Seconds; nil when nothing was committed in the last minute.
   let medianCommit: Double?
+  var meters = StatusReport.Meters(expected: 0, heard: nil)
 
   func judge() -> (StatusReport.State, String) {
     let failing = components.filter { !$0.isReady }
@@ -34,7 +35,12 @@ struct StatusSentence {
       let stored = readings(now.stored)
       return (.well, "Ready; no reading in the last minute, \(stored) stored since the start.")
     }
-    return (.well, "All well: \(pace); nothing rejected in the last minute.")
+    return (.well, "All well: \(heard)\(pace); nothing rejected in the last minute.")
+  }
+
+  private var heard: String {
+    guard meters.expected > 0, let heard = meters.heard else { return "" }
+    return "\(heard.grouped) of \(meters.expected.grouped) meters heard; "
   }
 
   private var pace: String {

@@ -25,27 +25,34 @@ public struct BoundAddress: Sendable, Hashable, CustomStringConvertible {
   public var url: String { "http://\(description)" }
 }
 
-/// Serves `/`, `/metrics`, `/healthz`, `/readyz` and `/api/v1/status`. Nothing can be changed
-/// through it.
+/// Serves the pages `/` and `/meters/{id}`, their stream `/events`, `/metrics`, `/healthz`, `/readyz`
+/// and the JSON of `/api/v1/openapi.json`. Nothing can be changed through it.
 public struct StatusServer: Service {
   private let address: BoundAddress
   private let source: StatusSource
+  private let figures: FigureBoard
+  private let access: StatusAccess
   private let logger: Logger
   private let onListening: @Sendable (BoundAddress) -> Void
 
   /// - Parameters:
-  ///   - host: the address or name to listen on, default loopback. There is no authentication: bind
-  ///     it elsewhere only where everybody may see the figures.
+  ///   - host: the address or name to listen on, default loopback. Elsewhere `access` should be by a
+  ///     token.
   ///   - port: 0…65535, default 8080; 0 takes a free one.
+  ///   - access: who may look, default whoever is on this machine.
+  ///   - figures: asks the database, read-only and bounded in time; nil where there is none.
   ///   - version: shown on the page and in the status.
   ///   - onListening: called once with the address when connections are accepted.
   public init(
     host: String = "127.0.0.1", port: Int = 8080, registry: MetricRegistry, readiness: Readiness,
-    version: String, logger: Logger = Logger(label: "status-server"),
+    version: String, access: StatusAccess = .thisMachine, figures: FigureReader? = nil,
+    logger: Logger = Logger(label: "status-server"),
     onListening: @escaping @Sendable (BoundAddress) -> Void = { _ in }
   ) {
     address = BoundAddress(host: host, port: port)
     source = StatusSource(registry: registry, readiness: readiness, version: version)
+    self.figures = FigureBoard(read: figures)
+    self.access = access
     self.logger = logger
     self.onListening = onListening
   }
@@ -61,13 +68,15 @@ public struct StatusServer: Service {
     // Hummingbird tells at level info where it listens; the caller does that through `onListening`.
     var quiet = logger
     quiet.logLevel = max(logger.logLevel, .warning)
+    let feed = EventFeed(source: source, figures: figures)
+    let routes = StatusRoutes(source: source, figures: figures, feed: feed, access: access)
     let application = Application(
-      router: StatusRoutes(source: source).router(),
+      router: routes.router(),
       server: .http1(configuration: .init(idleTimeout: .seconds(60))),
       configuration: ApplicationConfiguration(
         address: .hostname(address.host, port: address.port),
         availableConnectionsDelegate: MaximumAvailableConnections(512, logger: quiet)),
-      services: [source],
+      services: [source, feed],
       onServerRunning: { [address, onListening] channel in
         let port = channel.localAddress?.port ?? address.port
         onListening(BoundAddress(host: address.host, port: port))

@@ -42,17 +42,23 @@ struct Moment: Sendable {
   let time: ContinuousClock.Instant
   let ledger: Ledger
   let commits: HistogramSnapshot?
+  let program: ProgramFigures
 
-  init(time: ContinuousClock.Instant, ledger: Ledger, commits: HistogramSnapshot?) {
+  init(
+    time: ContinuousClock.Instant, ledger: Ledger, commits: HistogramSnapshot?,
+    program: ProgramFigures = ProgramFigures()
+  ) {
     self.time = time
     self.ledger = ledger
     self.commits = commits
+    self.program = program
   }
 
   init(of registry: MetricRegistry) {
     self.init(
       time: .now, ledger: Ledger(balancedIn: registry),
-      commits: registry.histogramSnapshot(of: IngestMetrics.commitSeconds.name))
+      commits: registry.histogramSnapshot(of: IngestMetrics.commitSeconds.name),
+      program: ProgramFigures(of: registry))
   }
 }
 

@@ -22,6 +22,7 @@ struct ConfigCommand: AsyncParsableCommand {
     let settings = try await options.load()
     func value(_ key: SettingKey) -> String {
       let text = defaults ? key.defaultValue : settings.texts[key] ?? key.defaultValue
+      if key == .httpToken, !text.isEmpty { return "…" }
       return key.isSecret ? withoutPassword(text) : text
     }
     if json {

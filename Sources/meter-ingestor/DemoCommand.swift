@@ -67,7 +67,7 @@ struct DemoCommand: AsyncParsableCommand {
     let quiet = json
     let group = ServiceGroup(
       configuration: .ingestor(
-        services.all { address in
+        try services.all { address in
           if !quiet { stage.introduce(statusPage: address.url) }
         }, logger: logger, signals: []))
     let published = try await withThrowingTaskGroup(of: Void.self) { tasks in

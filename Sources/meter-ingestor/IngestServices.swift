@@ -35,7 +35,8 @@ struct IngestServices {
   /// what they commit last is still counted, recorded and shown.
   ///
   /// - Parameter onListening: told the status page's address.
-  func all(onListening: @escaping @Sendable (BoundAddress) -> Void) -> [any Service] {
+  /// - Throws: ``SettingError`` where the page may not be served so.
+  func all(onListening: @escaping @Sendable (BoundAddress) -> Void) throws -> [any Service] {
     let reference = ReferenceHolder(settings.plausibility)
     let keeper = DeadLetterKeeper(
       postgresURL: settings.postgresURL, enrichment: settings.worker.enrichment,
@@ -44,7 +45,8 @@ struct IngestServices {
     var services: [any Service] = [
       StatusServer(
         host: settings.http.host, port: settings.http.port, registry: registry,
-        readiness: readiness, version: Program.version, logger: logger, onListening: onListening),
+        readiness: readiness, version: Program.version, access: try settings.statusAccess(),
+        figures: figures, logger: logger, onListening: onListening),
       recorder,
       monitoring,
       keeper,
@@ -65,6 +67,12 @@ struct IngestServices {
           states: states, observer: reporter))
     }
     return services
+  }
+
+  /// Reads what the status page shows of the database, for 2 s at most.
+  private var figures: FigureReader {
+    let lane = PostgresLane(url: settings.postgresURL, applicationName: "meter-ingestor page")
+    return { sql, parameters in try await lane.readOnly(sql, parameters, atMost: 2_000) }
   }
 
   /// Writes what `/metrics` shows to `monitoring.system_metrics`.

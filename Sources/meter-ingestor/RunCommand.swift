@@ -37,7 +37,7 @@ struct RunCommand: AsyncParsableCommand {
       ])
     let group = ServiceGroup(
       configuration: .ingestor(
-        services.all { address in
+        try services.all { address in
           logger.info("status page", metadata: ["url": "\(address.url)"])
         } + [LastResort(logger: logger)], logger: logger, signals: [.sigterm, .sigint]))
     try await group.run()

@@ -38,6 +38,7 @@ enum SettingKey: String, CaseIterable {
   case spoolBytes = "spool.bytes"
   case spoolAge = "spool.age"
   case httpListen = "http.listen"
+  case httpToken = "http.token"
   case metricsInterval = "metrics.interval"
   case monitoringWindow = "monitoring.window"
   case monitoringMeterInterval = "monitoring.meter-interval"
@@ -51,7 +52,7 @@ enum SettingKey: String, CaseIterable {
   }
 
   /// Whether the value may hold a password; then `<key>-file` names a file that holds the value.
-  var isSecret: Bool { self == .postgresURL || self == .mqttURL }
+  var isSecret: Bool { self == .postgresURL || self == .mqttURL || self == .httpToken }
 
   var defaultValue: String { SettingKey.entries[self]?.defaultValue ?? "" }
   var help: String { SettingKey.entries[self]?.help ?? "" }
@@ -113,6 +114,10 @@ enum SettingKey: String, CaseIterable {
     .httpListen: (
       "127.0.0.1:8080",
       "host:port of the status page and /metrics; port 0 takes a free one"
+    ),
+    .httpToken: (
+      "",
+      "who brings it may see the page; needed where http.listen is not loopback, 16 characters or more"
     ),
     .metricsInterval: ("10s", "how often metrics go to monitoring.system_metrics, 1s…1h"),
     .monitoringWindow: ("60s", "length of the windows of monitoring.grid_health, 10s…1h"),

@@ -42,6 +42,21 @@ import Testing
     #expect(outcome.errors.contains(key) && outcome.errors.contains(variable), "\(outcome.errors)")
   }
 
+  /// The page is not opened to a network by accident.
+  @Test(arguments: [
+    ("0.0.0.0:0", "", "openssl rand"), ("[::]:0", "", "HTTP_TOKEN_FILE"),
+    ("192.168.1.7:0", "", "listen on 127.0.0.1"), ("127.0.0.1:0", "short", "16 or more"),
+    ("0.0.0.0:0", "a token with blanks in it", "16 or more"),
+  ])
+  func beyondLoopbackThePageWantsAToken(listen: String, token: String, says: String) throws {
+    let outcome = try run(["run"], environment: ["HTTP_LISTEN": listen, "HTTP_TOKEN": token])
+    #expect(outcome.status == 2)
+    #expect(outcome.errors.contains("http.token (HTTP_TOKEN): "), "\(outcome.errors)")
+    #expect(outcome.errors.contains(says), "\(outcome.errors)")
+    let shown = try run(["config"], environment: ["HTTP_TOKEN": "0123456789abcdef-secret"])
+    #expect(shown.status == 0 && !shown.output.contains("secret"))
+  }
+
   @Test func settingsComeFromDefaultsFileEnvironmentAndFlags() throws {
     let folder = scratchFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }

@@ -28,14 +28,23 @@ struct RunningServer {
     func header(_ name: String) -> String? { response.value(forHTTPHeaderField: name) }
   }
 
-  func ask(_ path: String, method: String = "GET") async throws -> Answer {
+  func ask(
+    _ path: String, method: String = "GET", headers: [String: String] = [:]
+  ) async throws -> Answer {
     var request = URLRequest(url: try #require(URL(string: address.url + path)))
     request.httpMethod = method
+    for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
     request.timeoutInterval = 10
     let (data, response) = try await URLSession.shared.data(for: request)
     return Answer(
       body: String(decoding: data, as: UTF8.self),
       response: try #require(response as? HTTPURLResponse))
+  }
+
+  /// An answer of the interface, whatever its status.
+  func json(_ path: String) async throws -> [String: any Sendable] {
+    let object = try JSONSerialization.jsonObject(with: Data(try await ask(path).body.utf8))
+    return try #require(object as? [String: any Sendable])
   }
 
   func report() async throws -> StatusReport {
@@ -48,13 +57,15 @@ struct RunningServer {
 
 /// Starts a server on a free port, runs the test, and stops the server gracefully.
 func withRunningServer(
-  components: [String] = [], _ test: (RunningServer) async throws -> Void
+  components: [String] = [], access: StatusAccess = .thisMachine, figures: FigureReader? = nil,
+  _ test: (RunningServer) async throws -> Void
 ) async throws {
   let registry = MetricRegistry.ingestor(version: "1.2.3")
   let readiness = Readiness(components: components)
   let (addresses, bound) = AsyncStream.makeStream(of: BoundAddress.self)
   let server = StatusServer(
-    port: 0, registry: registry, readiness: readiness, version: "1.2.3", logger: silent
+    port: 0, registry: registry, readiness: readiness, version: "1.2.3", access: access,
+    figures: figures, logger: silent
   ) { bound.yield($0) }
   let group = ServiceGroup(services: [server], logger: silent)
   async let end: Void = {

@@ -59,6 +59,22 @@ import Testing
     #expect(report.commits.p50Seconds.map { abs($0 - 0.0075) < 1e-9 } == true)
   }
 
+  @Test func metersAreThoseOfGridHealth() {
+    func gauge(_ name: String, _ value: Double, _ labels: (String, String)...) {
+      Meter(label: name, dimensions: labels, factory: registry).set(value)
+    }
+    gauge(IngestMetrics.registryDevices.name, 7, ("kind", "production"))
+    #expect(ProgramFigures(of: registry).meters == .init(expected: 7, heard: nil))
+    for (code, heard) in [("A", 3.0), ("B", 2.0)] {
+      gauge("meter_ingestor_meters_registered", 4, ("grid_code", code))
+      gauge("meter_ingestor_meters", heard, ("grid_code", code), ("state", "heard"))
+      gauge("meter_ingestor_meters", 4 - heard, ("grid_code", code), ("state", "silent"))
+    }
+    #expect(ProgramFigures(of: registry).meters == .init(expected: 8, heard: 5))
+    #expect(ProgramFigures(of: registry).residentBytes > 1_000_000)
+    #expect(ProgramFigures(of: registry).cpuSeconds > 0)
+  }
+
   @Test func aStalePastDoesNotMakeRates() {
     let past = RecentPast(first: moment(0))
     count(IngestMetrics.readingsReceived, 3600)
@@ -122,6 +138,21 @@ import Testing
     #expect(
       judge(now: some, minuteAgo: line(), pace: 2.5, commit: nil)
         == "well: All well: 2.5 readings stored a second; nothing rejected in the last minute.")
+  }
+
+  @Test func metersAreCountedWhereSomebodyCounts() {
+    func summary(_ meters: StatusReport.Meters) -> String {
+      StatusSentence(
+        components: [], now: line(received: 10, stored: 10), minuteAgo: line(),
+        storedPerSecond: 20, medianCommit: nil, meters: meters
+      ).judge().1
+    }
+    #expect(
+      summary(.init(expected: 2_000, heard: 1_999))
+        == "All well: 1,999 of 2,000 meters heard; 20 readings stored a second; "
+        + "nothing rejected in the last minute.")
+    #expect(summary(.init(expected: 2_000, heard: nil)).hasPrefix("All well: 20 readings"))
+    #expect(summary(.init(expected: 0, heard: 0)).hasPrefix("All well: 20 readings"))
   }
 
   @Test(arguments: [

@@ -1,0 +1,207 @@
+// The figures of the page are those of the database, by the very queries that the page shows.
+
+import Foundation
+import PostgresStore
+import Synchronization
+import TestServices
+import Testing
+
+@testable import StatusServer
+
+@Suite(.timeLimit(.minutes(2))) struct FigureTests {
+  private let database: String
+  private let connection: PostgresConnection
+
+  init() throws {
+    database = try TestServices.migratedDatabase()
+    connection = try PostgresConnection(url: database)
+  }
+
+  private var reader: FigureReader {
+    let lane = PostgresLane(url: database, applicationName: "figures")
+    return { sql, parameters in try await lane.readOnly(sql, parameters, atMost: 2_000) }
+  }
+
+  /// A neighbourhood of one meter of each kind, a dead letter, a flag and two windows of health.
+  private func furnish() throws {
+    try connection.execute(
+      """
+      INSERT INTO grid.locations (province, district, grid_code, substation, coordinates,
+        capacity_mw, current_load_mw)
+      VALUES ('Bangkok', 'Chatuchak', 'BKK-30', 's', '(1,2)', 1.5, 0.25);
+      INSERT INTO monitoring.grid_health (grid_code, health_score, stability_index,
+        congestion_level, active_connections, energy_flow_in, energy_flow_out, recorded_at)
+      VALUES ('BKK-30', 0.5, 0.6, 'low', 2, 1.25, 0.5, now() - interval '2 minutes'),
+        ('BKK-30', 0.75, 0.6, 'high', 3, 2.5, 1, now() - interval '1 minute');
+      INSERT INTO grid.energy_storage (storage_id, storage_operator, storage_type, capacity_mwh,
+        location_json, installed_at) VALUES ('b-1', 'us', 'lithium', 1, '{}', now());
+      INSERT INTO blockchain.registered_producers (producer_id, producer_name, producer_type,
+        energy_sources, location_json, capacity_kw)
+      VALUES ('p-1', 'Roof', 'residential', '{solar}', '{"grid_code": "BKK-30"}', 5);
+      INSERT INTO grid.energy_production (producer_id, energy_amount, energy_source, location_json,
+        timestamp)
+      SELECT 'p-1', 1.000001 * n, 'solar', '{}', now() - n * interval '5 minutes'
+      FROM generate_series(1, 100) AS n WHERE n <> 7;
+      INSERT INTO grid.energy_consumption (consumer_id, energy_amount, consumer_type, location_json,
+        timestamp)
+      SELECT 'c-1', 0.5, 'residential', '{}', now() - n * interval '1 hour'
+      FROM generate_series(1, 30) AS n;
+      INSERT INTO grid.storage_operations (storage_id, operation_type, energy_amount,
+        price_per_unit, grid_location, executed_at)
+      VALUES ('b-1', 'charge', 2, 1, 'BKK-30', now() - interval '1 hour'),
+        ('b-1', 'discharge', 3, 1, 'BKK-30', now() - interval '2 hours');
+      INSERT INTO ingest.reading_flags (reading_id, kind, device_id, at, rule)
+      VALUES (uuid_generate_v4(), 'production', 'p-1', now(), 'spike');
+      INSERT INTO ingest.meter_states (kind, device_id, last_at, last_energy_kwh)
+      VALUES ('production', 'p-1', now(), 1.000001);
+      INSERT INTO ingest.dead_letters (id, received_at, last_received_at, topic, payload, reason,
+        rule, device_id, json_path, detail, attempts)
+      VALUES (uuid_generate_v4(), now(), now(), E't\\n"', '\\x00ff', 'implausible', 'spike',
+        'p-1', '$.a', E'"quoted" \\\\ and\\nbroken', 3)
+      """)
+  }
+
+  /// Each answer is what openapi.json says, and what its own query gives in another session.
+  @Test func everyAnswerIsAsDescribedAndCanBeAskedAgain() async throws {
+    try furnish()
+    try await withRunningServer(components: ["postgres"], figures: reader) { server in
+      let check = SchemaCheck(document: try await server.json("/api/v1/openapi.json"))
+      let paths = try #require(check.document["paths"] as? [String: [String: [String: Any]]])
+      #expect(paths.count == 6)
+      for (path, operations) in paths {
+        let responses = operations["get"]?["responses"] as? [String: [String: Any]]
+        let content = responses?["200"]?["content"] as? [String: [String: Any]]
+        let schema = try #require(content?["application/json"]?["schema"] as? [String: Any])
+        let answer = try await server.json(path.replacing("{id}", with: "p-1"))
+        #expect(check.problems(answer, schema) == [], "\(path)")
+        guard let query = answer["query"] as? String else { continue }
+        let figure = try #require(answer.first { $0.key != "query" }?.value)
+        let rows = try connection.query(query)
+        if path == "/api/v1/energy" {
+          try expectSameBuckets(figure, rows)
+        } else {
+          let again = try JSONSerialization.jsonObject(with: Data((rows[0][0] ?? "").utf8))
+          #expect((again as? NSObject) == (figure as? NSObject), "\(path)")
+        }
+      }
+    }
+  }
+
+  private func expectSameBuckets(_ figure: Any, _ rows: [[String?]]) throws {
+    let buckets = try #require((figure as? [String: Any])?["buckets"] as? [[String: Any]])
+    #expect(buckets.count == EnergyChart.bucketCount)
+    let filled = buckets.filter { bucket in
+      ["production", "consumption", "discharge", "charge"].contains {
+        (bucket[$0] as? NSNumber)?.doubleValue != 0
+      }
+    }
+    let again = try rows.map {
+      try JSONSerialization.jsonObject(with: Data(($0[1] ?? "").utf8)) as? NSDictionary
+    }
+    #expect(filled.map { $0 as NSDictionary } == again)
+    #expect(filled.count > 24)
+  }
+
+  @Test func aBucketHoldsWhatEndedInItAndLateReadingsToo() async throws {
+    var chart = EnergyChart()
+    let now = Date(timeIntervalSince1970: 1_781_000_100)
+    func production(_ answer: FigureAnswer, _ begins: Date) throws -> Double? {
+      let json = try JSONSerialization.jsonObject(with: Data((answer.json ?? "").utf8))
+      let buckets = (json as? [String: Any])?["buckets"] as? [[String: Any]]
+      let bucket = buckets?.first { $0["begins"] as? String == begins.formatted(.iso8601) }
+      return (bucket?["production"] as? NSNumber)?.doubleValue
+    }
+    func store(_ amount: String, endedAt seconds: Int) throws {
+      try connection.query(
+        """
+        INSERT INTO grid.energy_production (producer_id, energy_amount, energy_source,
+          location_json, timestamp) VALUES ('p-1', $1, 'solar', '{}', to_timestamp($2::bigint))
+        """, [amount, "\(seconds)"])
+    }
+    // 1,780,999,200 is a whole quarter of an hour.
+    let quarter = 1_780_999_200
+    let before = Date(timeIntervalSince1970: Double(quarter - 900))
+    try store("1.5", endedAt: quarter)
+    try store("2.25", endedAt: quarter + 1)
+    var answer = try await chart.refreshed(reader, now: now)
+    #expect(try production(answer, before) == 1.5)
+    #expect(try production(answer, Date(timeIntervalSince1970: Double(quarter))) == 2.25)
+    let oldest = Date(timeIntervalSince1970: Double(quarter + 900 - 86_400))
+    #expect(try production(answer, oldest) == 0)
+    try store("0.000001", endedAt: quarter - 5)
+    try store("7", endedAt: quarter + 901 - 86_400)
+    answer = try await chart.refreshed(reader, now: now)
+    #expect(try production(answer, before) == 1.500001)
+    #expect(try production(answer, oldest) == 7)
+  }
+
+  /// A hundred viewers cost the database what one does.
+  @Test func manyAsksAreOneQuery() async throws {
+    let count = Mutex(0)
+    let inner = reader
+    let board = FigureBoard { sql, parameters in
+      count.withLock { $0 += 1 }
+      return try await inner(sql, parameters)
+    }
+    await withTaskGroup { tasks in
+      for _ in 0..<100 { tasks.addTask { _ = try? await board.answer(.grids) } }
+    }
+    _ = try await board.answer(.grids)
+    #expect(count.withLock { $0 } == 1)
+  }
+
+  @Test func aDatabaseThatIsAwayIsSaidSo() async throws {
+    let lane = PostgresLane(url: "postgresql://u@127.0.0.1:1/none", applicationName: "figures")
+    let away: FigureReader = { try await lane.readOnly($0, $1, atMost: 100) }
+    try await withRunningServer(figures: away) { server in
+      let answer = try await server.ask("/api/v1/grids")
+      #expect(answer.status == 503)
+      #expect(answer.body.hasPrefix(#"{"error":"connect at 127.0.0.1:1/none: "#), "\(answer.body)")
+    }
+    try await withRunningServer { server in
+      let answer = try await server.ask("/api/v1/energy")
+      #expect(answer.status == 503)
+    }
+  }
+
+  @Test func aSlowQueryIsCancelledAndNothingCanBeChanged() async throws {
+    let lane = PostgresLane(url: database, applicationName: "figures")
+    let slow = await #expect(throws: PostgresError.self) {
+      try await lane.readOnly("SELECT pg_sleep(60)", [], atMost: 20)
+    }
+    #expect(slow?.sqlState == "57014")
+    let change = await #expect(throws: PostgresError.self) {
+      try await lane.readOnly("DELETE FROM grid.energy_production", [], atMost: 1_000)
+    }
+    #expect(change?.sqlState == "25006")
+    #expect(try await lane.readOnly("SELECT $1::text", ["x"], atMost: 1_000) == [["x"]])
+  }
+
+  @Test func aMeterThatNobodyKnowsIsNotFound() async throws {
+    try await withRunningServer(figures: reader) { server in
+      for id in ["nobody", "%00", "it's%20$1%20'--", String(repeating: "x", count: 401)] {
+        let answer = try await server.ask("/api/v1/meters/" + id)
+        #expect(answer.status == 404, "\(id)")
+        #expect(answer.body == #"{"error":"no meter of this id is known"}"#)
+      }
+      #expect(try await server.ask("/api/v1/meters/%FF").status == 400)
+    }
+  }
+
+  /// An id of quotes, parameters and markup is data in the query that is shown, too.
+  @Test func aHostileIDStaysData() async throws {
+    let id = "<img src=x onerror=alert('$1')>"
+    try connection.query(
+      """
+      INSERT INTO grid.energy_consumption (consumer_id, energy_amount, consumer_type,
+        location_json, timestamp) VALUES ($1, 1, 'residential', '{}', now())
+      """, [id])
+    try await withRunningServer(figures: reader) { server in
+      let path = try #require(id.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+      let answer = try await server.json("/api/v1/meters/" + path)
+      #expect((answer["meter"] as? [String: Any])?["device_id"] as? String == id)
+      let again = try connection.query(try #require(answer["query"] as? String))
+      #expect(again[0][0]?.contains("onerror=alert('$1')>") == true)
+    }
+  }
+}
