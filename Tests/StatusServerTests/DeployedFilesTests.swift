@@ -1,0 +1,89 @@
+// What deploy/prometheus and deploy/grafana ask for exists: metrics, labels of alerts, columns.
+
+import Foundation
+import Monitoring
+import PostgresStore
+import PrivateServices
+import TestServices
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct DeployedFilesTests {
+  private static let deploy = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("deploy")
+  private static let promtool = "/usr/bin/promtool"
+
+  private static let hasPromtool: Bool = {
+    let isThere = FileManager.default.isExecutableFile(atPath: promtool)
+    if !isThere { print("skipped: no \(promtool); `apt-get install prometheus` brings it") }
+    return isThere
+  }()
+
+  private func text(_ path: String) throws -> String {
+    try String(contentsOf: Self.deploy.appendingPathComponent(path), encoding: .utf8)
+  }
+
+  @Test(arguments: [
+    "prometheus/alerts.yml", "prometheus/alerts_test.yml", "grafana/dashboards/ingestor.json",
+    "grafana/dashboards/grid.json",
+  ])
+  func everyMetricIsInTheCatalogue(file: String) throws {
+    let known = Set(IngestMetrics.catalogue.map(\.name))
+    let named = try text(file).matches(of: /(meter_ingestor|process)_[a-z_]+[a-z]/)
+      .map { String($0.output.0.replacing(/_bucket$/, with: "")) }
+    #expect(named.count > 2)
+    #expect(Set(named).subtracting(known) == [], "\(file)")
+  }
+
+  @Test(
+    .enabled(if: hasPromtool),
+    arguments: [
+      ["check", "config", "prometheus/prometheus.yml"],
+      ["test", "rules", "prometheus/alerts_test.yml"],
+    ])
+  func promtoolAgrees(arguments: [String]) throws {
+    let output = FileManager.default.temporaryDirectory
+      .appendingPathComponent(UUID().uuidString).path
+    defer { try? FileManager.default.removeItem(atPath: output) }
+    let file = Self.deploy.appendingPathComponent(arguments[2]).path
+    var child = try ChildProcess(
+      [Self.promtool, arguments[0], arguments[1], file], output: output)
+    let status = child.waitForExit(atMost: .seconds(30))
+    #expect(status == 0, "\((try? String(contentsOfFile: output, encoding: .utf8)) ?? "")")
+  }
+
+  /// Each alert is tried by alerts_test.yml: that it fires, or that it does not.
+  @Test func everyAlertIsTried() throws {
+    let alerts = try text("prometheus/alerts.yml").matches(of: /- alert: (\w+)/).map(\.output.1)
+    let tried = try text("prometheus/alerts_test.yml")
+    #expect(alerts.count == 12)
+    for alert in alerts {
+      #expect(
+        tried.contains(try Regex("alertname: \(alert)\\n *eval_time")), "\(alert) never fires")
+    }
+  }
+
+  /// The queries of the dashboard over the tables run, as a role that may read just those.
+  @Test func theGridDashboardsQueriesRun() throws {
+    let connection = try PostgresConnection(url: TestServices.migratedDatabase())
+    let role = TestServices.freshName()
+    try connection.execute(
+      """
+      CREATE ROLE \(role); GRANT USAGE ON SCHEMA monitoring, grid TO \(role);
+      GRANT SELECT ON ALL TABLES IN SCHEMA monitoring TO \(role);
+      GRANT SELECT ON grid.locations TO \(role); SET ROLE \(role)
+      """)
+    let data = Data(try text("grafana/dashboards/grid.json").utf8)
+    let board = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+    let panels = try #require(board?["panels"] as? [[String: Any]])
+    #expect(panels.count == 7)
+    for panel in panels {
+      let targets = panel["targets"] as? [[String: Any]] ?? []
+      let sql = try #require(targets.first?["rawSql"] as? String)
+      // Grafana's macro, as its manual defines it.
+      let query = sql.replacing(
+        /\$__timeFilter\((\w+)\)/,
+        with: { "\($0.output.1) BETWEEN now() - interval '6 h' AND now()" })
+      #expect(throws: Never.self, "\(sql)") { try connection.query(query) }
+    }
+  }
+}
