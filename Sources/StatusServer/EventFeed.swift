@@ -130,7 +130,10 @@ final class EventFeed: Service {
       }
       try await writer.finish(nil)
     }
-    return Response(status: .ok, headers: [.contentType: "text/event-stream"], body: body)
+    var headers: HTTPFields = [.contentType: "text/event-stream"]
+    // A proxy of nginx's kind would hold events back until its buffer is full.
+    if let name = HTTPField.Name("X-Accel-Buffering") { headers[name] = "no" }
+    return Response(status: .ok, headers: headers, body: body)
   }
 
   private func admit() -> (Int, AsyncStream<Void>) {

@@ -135,6 +135,32 @@ import Testing
     #expect(try production(answer, oldest) == 7)
   }
 
+  /// Where a bucket takes PostgreSQL 20 ms, the day is summed in pieces: each refresh ends soon, and
+  /// after some of them every bucket is known.
+  @Test func aLargeDayIsSummedPieceByPiece() async throws {
+    let lane = PostgresLane(url: database, applicationName: "figures")
+    let longest = Mutex(0)
+    let slow: FigureReader = { sql, parameters in
+      let seconds = (Int(parameters[1]) ?? 0) - (Int(parameters[0]) ?? 0)
+      let buckets = seconds / EnergyChart.bucketSeconds
+      longest.withLock { $0 = max($0, buckets) }
+      _ = try await lane.readOnly("SELECT pg_sleep(\(buckets) * 0.02)", [], atMost: 60_000)
+      return try await lane.readOnly(sql, parameters, atMost: 2_000)
+    }
+    func known(_ answer: FigureAnswer) -> Int {
+      (answer.json ?? "").matches(of: /"begins"/).count
+    }
+    var chart = EnergyChart()
+    let now = Date(timeIntervalSince1970: 1_781_000_100)
+    var counts: [Int] = []
+    repeat {
+      counts.append(known(try await chart.refreshed(slow, now: now)))
+    } while counts.last != EnergyChart.bucketCount && counts.count < 50
+    #expect(counts.last == EnergyChart.bucketCount, "\(counts)")
+    #expect(counts.count > 3, "\(counts)")
+    #expect(longest.withLock { $0 } < 16)
+  }
+
   /// A hundred viewers cost the database what one does.
   @Test func manyAsksAreOneQuery() async throws {
     let count = Mutex(0)

@@ -86,6 +86,7 @@ const showStatus = status => {
   set(byId("state"), words[status.state] || status.state, tones[status.state]);
   set(byId("summary"), status.summary);
   set(byId("version"), status.version);
+  document.title = (words[status.state] || status.state) + " · Meter ingestor";
   showLedger(status);
   showPath(status);
   const commits = status.commits;
@@ -169,6 +170,8 @@ const showReadout = () => {
   const bucket = chosen === null ? null : energy.buckets[chosen];
   const total = inWords(sum("production"), sum("consumption"), sum("discharge"), sum("charge"));
   chart.setAttribute("aria-label", "Energy of the last 24 hours: " + total);
+  // Spoken when somebody chooses a bar, not each time the sum moves.
+  byId("readout").setAttribute("aria-live", bucket ? "polite" : "off");
   if (!bucket) return set(byId("readout"), "Altogether: " + total);
   const begin = Date.parse(bucket.begins);
   set(byId("readout"), clock.format(begin) + "–"
@@ -354,6 +357,7 @@ const lost = () => {
   set(byId("summary"), "The ingestor does not answer."
     + (heard ? " The figures are from " + moment.format(heard) + "." : ""));
   byId("page").className = "stale";
+  document.title = "No answer · Meter ingestor";
 };
 const stream = new EventSource("/events");
 listen("status", status => {
