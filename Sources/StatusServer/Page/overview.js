@@ -172,7 +172,10 @@ const showReadout = () => {
   chart.setAttribute("aria-label", "Energy of the last 24 hours: " + total);
   // Spoken when somebody chooses a bar, not each time the sum moves.
   byId("readout").setAttribute("aria-live", bucket ? "polite" : "off");
-  if (!bucket) return set(byId("readout"), "Altogether: " + total);
+  const all = (Date.parse(energy.to) - Date.parse(energy.from)) / energy.bucket_seconds / 1000;
+  const known = energy.buckets.length < all
+    ? energy.buckets.length + " of " + all + " quarters summed so far: " : "Altogether: ";
+  if (!bucket) return set(byId("readout"), known + total);
   const begin = Date.parse(bucket.begins);
   set(byId("readout"), clock.format(begin) + "–"
     + clock.format(begin + energy.bucket_seconds * 1000) + ": "
