@@ -47,6 +47,8 @@ public struct RegisterSample: Sendable {
   public var maximumWatts: Int64 = 0
   /// Integer digits of the register's display, kWh, at which it rolls over; 0: unknown.
   public var digits: UInt8 = 0
+  /// Longest time between two samples of power over which it is integrated, s; default 15 minutes.
+  public var maximumGapSeconds: Int32 = 900
   /// Whether ``timestamp`` is the time of arrival, since the payload has none.
   public var isTimeOfArrival = false
 
