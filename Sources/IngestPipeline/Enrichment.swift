@@ -21,6 +21,8 @@ public struct EnrichmentSettings: Sendable {
   /// Price per kWh of a storage operation that names none, in millionths; nil: such an operation
   /// is turned away.
   public var tariff: Int64?
+  /// The same by the time of the day, where it has several prices; it comes before ``tariff``.
+  public var tariffTable: TariffTable?
 
   public init() {}
 }
@@ -75,11 +77,14 @@ package struct Enrichment {
   private func completeStorage(
     _ reading: inout Reading, in arena: borrowing ByteArena
   ) throws(Rejection) {
-    if reading.price == nil { reading.price = settings.tariff }
+    if reading.price == nil {
+      reading.price = settings.tariffTable?.price(until: reading.timestamp) ?? settings.tariff
+    }
     if reading.price == nil {
       throw Rejection(
         .missingField, path: "$.price_per_unit",
-        detail: "the payload gives no price, and no tariff is configured (ingest.tariff)")
+        detail: "the payload gives no price, and no tariff is configured (ingest.tariff, "
+          + "ingest.tariff-table)")
     }
   }
 

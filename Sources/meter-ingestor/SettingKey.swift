@@ -19,6 +19,8 @@ enum SettingKey: String, CaseIterable {
   case ingestUnregistered = "ingest.unregistered"
   case ingestUnregisteredStorage = "ingest.unregistered-storage"
   case ingestTariff = "ingest.tariff"
+  case ingestTariffTable = "ingest.tariff-table"
+  case ingestTariffZone = "ingest.tariff-zone"
   case rulesReject = "rules.reject"
   case rulesFlag = "rules.flag"
   case rulesOff = "rules.off"
@@ -81,6 +83,11 @@ enum SettingKey: String, CaseIterable {
     ),
     .ingestUnregisteredStorage: ("reject", "batteries that no registry knows: accept or reject"),
     .ingestTariff: ("", "price per kWh of a storage operation that names none; empty: reject it"),
+    .ingestTariffTable: (
+      "",
+      "the same by the time of the day, such as 22:00-06:00=0.12,06:00-22:00=0.30"
+    ),
+    .ingestTariffZone: ("UTC", "time zone of that table, such as Asia/Bangkok"),
     .rulesReject: (
       "",
       "plausibility rules that turn a reading away, separated by commas, besides the defaults"

@@ -174,7 +174,19 @@ struct Settings {
       }
       enrichment.tariff = price
     }
+    enrichment.tariffTable = try tariffTable(values)
     return enrichment
+  }
+
+  /// nil where none is given.
+  private static func tariffTable(_ values: SettingTexts) throws -> TariffTable? {
+    let table = values[.ingestTariffTable]
+    if table.isEmpty { return nil }
+    do {
+      return try TariffTable(table, zone: values[.ingestTariffZone])
+    } catch {
+      throw SettingError(key: .ingestTariffTable, problem: "\(error)")
+    }
   }
 
   /// The settings of one worker: its own client id and status topic.

@@ -33,6 +33,7 @@ import Testing
     ("INGEST_WORKERS", "0", "ingest.workers"), ("INGEST_LINGER", "soon", "ingest.linger"),
     ("MQTT_URL", "http://x", "mqtt.url"), ("INGEST_UNREGISTERED", "maybe", "ingest.unregistered"),
     ("HTTP_LISTEN", "here", "http.listen"), ("INGEST_TARIFF", "-1", "ingest.tariff"),
+    ("INGEST_TARIFF_TABLE", "06:00-22:00=1", "ingest.tariff-table"),
     ("LOG_LEVEL", "loud", "log.level"), ("MQTT_TOPICS", "a/#/b", "mqtt.topics"),
     ("MQTT_TOPICS", ",", "mqtt.topics"), ("MQTT_TOPICS", "a/b+", "mqtt.topics"),
   ])

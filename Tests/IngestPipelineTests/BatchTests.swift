@@ -112,6 +112,10 @@ import Testing
     #expect(
       try row("SELECT price_per_unit, grid_location FROM grid.storage_operations")
         == ["4.250000", "G-1"])
+    try connection.execute("TRUNCATE grid.storage_operations")
+    settings.tariffTable = try TariffTable("22:00-06:00=0.12,06:00-22:00=0.3", zone: "Asia/Bangkok")
+    try store("G-1/storage/b-known", fields, settings)
+    #expect(try row("SELECT price_per_unit FROM grid.storage_operations") == ["0.300000"])
   }
 
   @Test func aProsumersMessageIsTwoReadings() throws {
