@@ -212,7 +212,8 @@ let package = Package(
     .testTarget(
       name: "IngestPipelineTests",
       dependencies: [
-        "CheckRules", "EnergyReadings", "IngestPipeline", "PostgresStore", "TestServices",
+        "CheckRules", "EnergyReadings", "IngestPipeline", "PostgresStore", "SeededRandom",
+        "TestServices",
       ],
       swiftSettings: strict),
     .testTarget(

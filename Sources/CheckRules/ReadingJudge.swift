@@ -39,6 +39,18 @@ public final class ReadingJudge {
     return check.flags
   }
 
+  /// Judges the time of a register's sample, before the register remembers it.
+  ///
+  /// - Parameter reading: has the sample's time.
+  /// - Throws: ``Rejection`` also where the rules of time are off but the time is a day ahead or that
+  ///   of a clock that was never set.
+  public func judgeTime(
+    ofSample reading: Reading, by rules: RuleSet, receivedAt: Timestamp
+  ) throws(Rejection) {
+    var check = PlausibilityCheck(rules.plausibility)
+    try check.checkTime(ofSample: reading, receivedAt: receivedAt)
+  }
+
   /// A reading of zero: heard, and nothing to store.
   public func heard(
     _ reading: Reading, by rules: RuleSet, in arena: borrowing ByteArena, receivedAt: Timestamp

@@ -41,6 +41,8 @@ public struct Reading: Sendable {
   // Every kind.
   /// Length of the interval in seconds; nil where the payload does not say.
   public var intervalSeconds: Int32?
+  /// The register whose difference it is; absent where the device itself made the interval.
+  public var register: ByteSlice = .absent
   /// The device's own counter.
   public var sequence: Int64?
   /// Base58 of an Ed25519 signature.
@@ -60,6 +62,6 @@ public struct Reading: Sendable {
   }
 
   /// What tells apart the readings of one device for one time: a battery may charge and discharge
-  /// within one interval.
+  /// within one interval. Of a ``register``, its name does.
   public var channel: StaticString { kind == .storage ? operation.name : "" }
 }

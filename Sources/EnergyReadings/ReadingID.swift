@@ -28,6 +28,13 @@ public struct ReadingID: Sendable, Hashable {
   public init(
     kind: ReadingKind, device: Span<UInt8>, timestamp: Timestamp, channel: StaticString = ""
   ) {
+    self.init(kind: kind, device: device, timestamp: timestamp, channel, Span())
+  }
+
+  private init(
+    kind: ReadingKind, device: Span<UInt8>, timestamp: Timestamp, _ channel: StaticString,
+    _ name: Span<UInt8>
+  ) {
     var digest = Digest()
     digest.update(kind.name)
     digest.update(newline)
@@ -36,12 +43,21 @@ public struct ReadingID: Sendable, Hashable {
     digest.updateDecimal(timestamp.microseconds)
     digest.update(newline)
     digest.update(channel)
+    if !name.isEmpty { digest.update(name) }
     let (first, second) = digest.finish()
     let milliseconds = UInt64(bitPattern: timestamp.microseconds.flooredMilliseconds)
     high = milliseconds << 16 | 0x8000 | (first >> 56 & 0x0F) << 8 | first >> 48 & 0xFF
     low =
       0x8000_0000_0000_0000 | (first >> 40 & 0x3F) << 56 | (first & 0xFF_FFFF_FFFF) << 16
       | second >> 48
+  }
+
+  /// The id of an interval between two samples of a register: that of the channel `register:` with
+  /// the register's name, since a device may have several registers of one kind.
+  public init(
+    kind: ReadingKind, device: Span<UInt8>, timestamp: Timestamp, register: Span<UInt8>
+  ) {
+    self.init(kind: kind, device: device, timestamp: timestamp, "register:", register)
   }
 
   /// The id of a dead letter: 122 bits of the digest of what arrived, so that the same bad message
@@ -58,6 +74,16 @@ public struct ReadingID: Sendable, Hashable {
     let (first, second) = digest.finish()
     high = first & 0xFFFF_FFFF_FFFF_0FFF | 0x8000
     low = second >> 2 | 0x8000_0000_0000_0000
+  }
+}
+
+extension Reading {
+  /// Its id.
+  public func id(in arena: borrowing ByteArena) -> ReadingID {
+    register.isPresent
+      ? ReadingID(
+        kind: kind, device: arena[device], timestamp: timestamp, register: arena[register])
+      : ReadingID(kind: kind, device: arena[device], timestamp: timestamp, channel: channel)
   }
 }
 

@@ -13,6 +13,23 @@ public struct RegisterSample: Sendable {
     case netRegister
     /// The power of the moment, mW; negative flows the other way.
     case power
+
+    /// The stable name, equal to `ingest.register_state.measure`.
+    public var name: StaticString {
+      switch self {
+      case .register: "register"
+      case .netRegister: "net_register"
+      case .power: "power"
+      }
+    }
+
+    /// The measure of that name, or nil.
+    public init?(name: String) {
+      guard let measure = Measure.allCases.first(where: { "\($0.name)" == name }) else {
+        return nil
+      }
+      self = measure
+    }
   }
 
   /// What a difference is stored as.

@@ -8,7 +8,7 @@ public enum SchemaCheck {
     "grid.energy_production", "grid.energy_consumption", "grid.storage_operations",
     "grid.energy_storage", "blockchain.registered_producers", "blockchain.registered_consumers",
     "ingest.dead_letters", "ingest.device_keys", "ingest.reading_flags", "ingest.inactive_devices",
-    "ingest.meter_states",
+    "ingest.meter_states", "ingest.register_state", "ingest.register_events",
   ]
 
   /// - Throws: ``PostgresError`` that names the missing tables and says `migrate`.

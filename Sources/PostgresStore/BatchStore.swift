@@ -31,11 +31,29 @@ public final class BatchRows {
     flags.removeAll()
   }
 
+  /// How much there is at a moment, to come back to.
+  public struct Mark: Sendable {
+    fileprivate var rows: [Int]
+    fileprivate var operations, batteryBytes, flags: Int
+  }
+
+  public var mark: Mark {
+    Mark(
+      rows: tables.map(\.rowCount), operations: operations.count, batteryBytes: batteries.count,
+      flags: flags.count)
+  }
+
+  /// Forgets what came after the mark.
+  public func cut(to mark: Mark) {
+    for (table, count) in zip(tables, mark.rows) { table.removeRows(from: count) }
+    operations.removeLast(operations.count - mark.operations)
+    batteries.truncate(to: mark.batteryBytes)
+    flags.removeFlags(from: mark.flags)
+  }
+
   /// Adds a reading that was checked and enriched.
   public func append(_ reading: Reading, in arena: borrowing ByteArena) {
-    let id = ReadingID(
-      kind: reading.kind, device: arena[reading.device], timestamp: reading.timestamp,
-      channel: reading.channel)
+    let id = reading.id(in: arena)
     tables[Int(reading.kind.rawValue)].append(reading, id: id, in: arena)
     lastID = id
     if reading.kind == .storage { appendOperation(reading, id, arena) }
@@ -101,12 +119,18 @@ public struct BatchStore {
   /// Commits the rows, their flags and what else belongs to a batch, all or nothing.
   ///
   /// - Parameters:
+  ///   - prepare: runs first in the transaction, and may add rows; perhaps twice, as the others.
+  ///   - review: told what the database would refuse; returns whether it changed the rows in answer,
+  ///     which are judged anew then.
   ///   - deadLetters: writes the batch's dead letters into the buffer, those for refused rows
   ///     included. It may be called twice: the first attempt may have to be repaired.
   ///   - finally: runs last in the transaction, also perhaps twice.
   /// - Throws: ``PostgresError``; nothing is stored then.
   public func commit(
-    _ rows: BatchRows, deadLetters: ([RefusedRow], CopyBuffer) -> Void,
+    _ rows: BatchRows,
+    prepare: (PostgresConnection) throws(PostgresError) -> Void = { _ in },
+    review: (StoreOutcome) -> Bool = { _ in false },
+    deadLetters: ([RefusedRow], CopyBuffer) -> Void,
     finally: (StoreOutcome, PostgresConnection) throws(PostgresError) -> Void = { _, _ in }
   ) throws(PostgresError) -> StoreOutcome {
     func complete(_ outcome: StoreOutcome) throws(PostgresError) {
@@ -116,6 +140,7 @@ public struct BatchStore {
     }
     do throws(PostgresError) {
       return try connection.transaction { () throws(PostgresError) in
+        try prepare(connection)
         let outcome = try copyStraight(rows)
         try complete(outcome)
         return outcome
@@ -124,15 +149,35 @@ public struct BatchStore {
       guard error.remedy == .repair else { throw error }
     }
     return try connection.transaction { () throws(PostgresError) in
-      let outcome = try repair(rows)
+      try prepare(connection)
+      let outcome = try repair(rows, review)
       try complete(outcome)
       return outcome
     }
   }
 
-  /// What would become of the rows, within the caller's transaction.
-  public func rehearse(_ rows: BatchRows) throws(PostgresError) -> StoreOutcome {
-    try repair(rows)
+  /// What would become of the rows, within the caller's transaction; the parameters are those of
+  /// ``commit(_:prepare:review:deadLetters:finally:)``.
+  public func rehearse(
+    _ rows: BatchRows,
+    prepare: (PostgresConnection) throws(PostgresError) -> Void = { _ in },
+    review: (StoreOutcome) -> Bool = { _ in false }
+  ) throws(PostgresError) -> StoreOutcome {
+    try prepare(connection)
+    return try repair(rows, review)
+  }
+
+  /// Repairs until nobody changes the rows for what the database refuses.
+  private func repair(
+    _ rows: BatchRows, _ review: (StoreOutcome) -> Bool
+  ) throws(PostgresError) -> StoreOutcome {
+    try connection.execute("SAVEPOINT repair", as: "savepoint")
+    var outcome = try repair(rows)
+    while review(outcome) {
+      try connection.execute("ROLLBACK TO SAVEPOINT repair", as: "rollback to savepoint")
+      outcome = try repair(rows)
+    }
+    return outcome
   }
 
   private func copyStraight(_ rows: BatchRows) throws(PostgresError) -> StoreOutcome {

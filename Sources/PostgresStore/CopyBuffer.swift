@@ -37,6 +37,12 @@ public final class CopyBuffer {
     count = CopyBuffer.header.count
   }
 
+  /// Forgets the rows from the given number on.
+  func removeRows(from row: Int) {
+    count = row == 0 ? CopyBuffer.header.count : rowEnds[row - 1]
+    rowEnds.removeLast(rowEnds.count - row)
+  }
+
   /// Appends one row.
   ///
   /// - Parameters:

@@ -14,6 +14,15 @@ final class FlagRows {
     readings.removeAll(keepingCapacity: true)
   }
 
+  var count: Int { readings.count }
+
+  /// Forgets the flags from the given number on.
+  func removeFlags(from flag: Int) {
+    guard flag < readings.count else { return }
+    buffer.removeRows(from: flag)
+    readings.removeLast(readings.count - flag)
+  }
+
   func append(
     _ reading: Reading, id: ReadingID, row: Int, rule: StaticString, detail: String,
     in arena: borrowing ByteArena

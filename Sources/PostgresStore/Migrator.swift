@@ -16,6 +16,7 @@ public struct Migration: Sendable {
     Migration(5, "ingestor_role", PackageResources._005_ingestor_role_sql),
     Migration(6, "energy_rules", PackageResources._006_energy_rules_sql),
     Migration(7, "plausibility", PackageResources._007_plausibility_sql),
+    Migration(8, "registers", PackageResources._008_registers_sql),
     Migration(9, "grid_health", PackageResources._009_grid_health_sql),
   ]
 

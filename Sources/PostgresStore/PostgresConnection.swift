@@ -120,6 +120,25 @@ public final class PostgresConnection {
     return try Result(pointer, of: self, operation ?? sql.firstWords).rows
   }
 
+  /// Runs one statement with arrays as its parameters, and hands each row's fields, in binary form,
+  /// to `body`.
+  ///
+  /// - Returns: the number of rows it returned or changed.
+  @discardableResult
+  func query(
+    _ sql: String, arrays: [ArrayParameter], as operation: String,
+    _ body: (borrowing BinaryRow) -> Void = { _ in }
+  ) throws(PostgresError) -> Int {
+    let lengths = arrays.map { Int32($0.bytes.count) }
+    let formats = [Int32](repeating: 1, count: arrays.count)
+    let pointer = withBytes(arrays.map(\.bytes)[...], []) { values in
+      PQexecParams(raw, sql, Int32(arrays.count), nil, values, lengths, formats, 1)
+    }
+    let result = try Result(pointer, of: self, operation)
+    for row in 0..<PQntuples(result.raw) { body(BinaryRow(result, row)) }
+    return result.affectedRows
+  }
+
   /// Runs one statement and hands each row's fields, borrowed, to `body`; for large results.
   public func forEachRow(
     _ sql: String, _ body: (borrowing PostgresRow) -> Void
@@ -243,6 +262,50 @@ public struct PostgresRow: ~Copyable {
   public func string(_ column: Int) -> String? { withText(column) { $0?.text } }
 }
 
+/// One row of a result in binary form, valid during the call that lends it.
+struct BinaryRow: ~Copyable {
+  private let result: Result
+  private let row: Int32
+
+  fileprivate init(_ result: Result, _ row: Int32) {
+    self.result = result
+    self.row = row
+  }
+
+  /// A `bigint`, or microseconds since 2000-01-01 of a `timestamptz`; nil for NULL.
+  func int64(_ column: Int) -> Int64? {
+    withBytes(column) { bytes in
+      bytes.count == 8 ? Int64(bigEndian: bytes.loadUnaligned(as: Int64.self)) : nil
+    }
+  }
+
+  func timestamp(_ column: Int) -> Timestamp? { int64(column).map(Timestamp.init(sinceY2K:)) }
+
+  func text(_ column: Int) -> String? {
+    withBytes(column) { String(decoding: $0, as: UTF8.self) }
+  }
+
+  func version(_ column: Int) -> RowVersion? {
+    withBytes(column) { bytes in
+      guard bytes.count == 6 else { return nil }
+      return RowVersion(
+        block: UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)),
+        offset: UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)))
+    }
+  }
+
+  private func withBytes<Value>(
+    _ column: Int, _ body: (UnsafeRawBufferPointer) -> Value?
+  ) -> Value? {
+    let column = Int32(column)
+    guard PQgetisnull(result.raw, row, column) == 0,
+      let start = PQgetvalue(result.raw, row, column)
+    else { return nil }
+    return body(
+      UnsafeRawBufferPointer(start: start, count: Int(PQgetlength(result.raw, row, column))))
+  }
+}
+
 /// A result of libpq that frees itself; creating it checks the status.
 private final class Result {
   let raw: OpaquePointer
@@ -315,6 +378,18 @@ private func withPointers<Value>(
   guard let first else { return withPointers(strings.dropFirst(), pointers + [nil], body) }
   return first.withUnsafeBufferPointer {
     withPointers(strings.dropFirst(), pointers + [$0.baseAddress], body)
+  }
+}
+
+/// Lends several blocks of bytes for the length of a call.
+private func withBytes<Value>(
+  _ blocks: ArraySlice<[UInt8]>, _ pointers: [UnsafePointer<CChar>?],
+  _ body: ([UnsafePointer<CChar>?]) -> Value
+) -> Value {
+  guard let first = blocks.first else { return body(pointers) }
+  return first.withUnsafeBytes { bytes in
+    let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+    return withBytes(blocks.dropFirst(), pointers + [start], body)
   }
 }
 

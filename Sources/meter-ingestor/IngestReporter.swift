@@ -98,6 +98,7 @@ final class IngestReporter: IngestObserver {
 
   func batchCommitted(_ batch: Batch, _ ledger: BatchLedger, took: Duration, worker: Int) {
     for kind in received.indices {
+      received[kind].increment(by: ledger.samples[kind])
       stored[kind].increment(by: ledger.stored[kind])
       duplicates[kind].increment(by: ledger.duplicates[kind])
       zeros[kind].increment(by: ledger.zeros[kind])
@@ -110,7 +111,7 @@ final class IngestReporter: IngestObserver {
       fired("\(rule.name)", "flagged", ledger.flagged[Int(rule.rawValue)])
     }
     for kind in received.indices {
-      inFlight[kind].decrement(by: Double(ledger.received[kind]))
+      inFlight[kind].decrement(by: Double(ledger.received[kind] - ledger.samples[kind]))
     }
     messages.increment(by: ledger.messages)
     unknownFields.increment(by: ledger.unknownFields)

@@ -76,6 +76,24 @@ struct PlausibilityCheck {
     time < PlausibilitySettings.firstPlausible || PlausibilitySettings.sentinel2070.contains(time)
   }
 
+  /// A time that must not become the newest of a meter, whatever the rules of time do with it: it
+  /// would be so for ever.
+  private static func isNoTime(_ time: Int64, receivedAt: Timestamp) -> Bool {
+    isSentinel(time) || time - receivedAt.microseconds > PlausibilitySettings.longestLead
+  }
+
+  /// As ``checkTime(of:receivedAt:)``, for a sample that its register is going to remember.
+  mutating func checkTime(ofSample reading: Reading, receivedAt: Timestamp) throws(Rejection) {
+    try checkTime(of: reading, receivedAt: receivedAt)
+    let time = reading.timestamp.microseconds
+    guard PlausibilityCheck.isNoTime(time, receivedAt: receivedAt) else { return }
+    let rule: PlausibilityRule =
+      PlausibilityCheck.isSentinel(time) ? .sentinelDate : .futureTimestamp
+    throw Rejection(
+      .implausible, path: "$.timestamp",
+      detail: "\(reading.timestamp): no later total would count after it", rule: "\(rule.name)")
+  }
+
   // MARK: The registry
 
   mutating func check(
@@ -158,13 +176,8 @@ struct PlausibilityCheck {
     of reading: Reading, receivedAt: Timestamp, in arena: borrowing ByteArena,
     _ states: MeterStates
   ) throws(Rejection) {
-    // Whatever the rules of time do with it: a wrong date would be the newest for ever.
     let time = reading.timestamp.microseconds
-    if PlausibilityCheck.isSentinel(time)
-      || time - receivedAt.microseconds > PlausibilitySettings.longestLead
-    {
-      return
-    }
+    if PlausibilityCheck.isNoTime(time, receivedAt: receivedAt) { return }
     let factor = settings.spikeFactor
     let stuckAfter = settings.stuckAfter
     var finding = Finding()

@@ -1,0 +1,150 @@
+// Samples of registers become rows and dead letters of their batch, once its transaction has locked
+// what the database remembers of the registers.
+
+import CheckRules
+import EnergyReadings
+import PayloadDecoding
+import PostgresStore
+
+extension Batch {
+  /// Keeps a sample until the database tells what came before it.
+  func keep(
+    _ sample: RegisterSample, _ place: ReadingPlace, _ reference: ReferenceData
+  ) {
+    self.reference = reference
+    count += 1
+    let reading = Reading(
+      kind: sample.flow.kind, device: sample.device, gridCode: sample.gridCode,
+      timestamp: sample.timestamp)
+    var rejection = samples.problem(of: sample, in: arena)
+    do throws(Rejection) {
+      try judge.judgeTime(
+        ofSample: reading, by: reference.rules, receivedAt: messages[messages.count - 1].receivedAt)
+    } catch {
+      rejection = rejection ?? error
+    }
+    samples.add(sample, place, message: messages.count - 1, rejection, in: arena)
+  }
+
+  /// How much there is without the samples.
+  struct Checkpoint {
+    var rows: BatchRows.Mark
+    var sources: [Int]
+    var deadLetters, marks: Int
+    var ledger: BatchLedger
+    var lettersRefused: Set<Int>
+  }
+
+  var checkpoint: Checkpoint {
+    Checkpoint(
+      rows: rows.mark, sources: sources.map(\.count), deadLetters: deadLetters.count,
+      marks: marks.count, ledger: ledger, lettersRefused: lettersRefused)
+  }
+
+  func cut(to start: Checkpoint) {
+    if samples.isEmpty { return }
+    rows.cut(to: start.rows)
+    for (kind, count) in start.sources.enumerated() {
+      sources[kind].removeLast(sources[kind].count - count)
+    }
+    deadLetters.removeLast(deadLetters.count - start.deadLetters)
+    marks.removeLast(marks.count - start.marks)
+    ledger = start.ledger
+    lettersRefused = start.lettersRefused
+  }
+
+  /// Makes rows and dead letters of the samples, from what the database remembers of their
+  /// registers.
+  ///
+  /// Texts are added to the samples' own arena: the batch's may be read by the spool meanwhile.
+  private func settleSamples(after start: Checkpoint) {
+    cut(to: start)
+    samples.begin()
+    for index in samples.items.indices {
+      let item = samples.items[index]
+      let source = RowSource(
+        message: item.message, place: item.place, device: item.sample.device,
+        timestamp: item.sample.timestamp, sample: Int32(index))
+      do throws(Rejection) {
+        if let rejection = samples.rejection(of: index) { throw rejection }
+        try settle(item.sample, of: Int(item.register), source)
+      } catch {
+        countSample(item.sample.flow.kind)
+        reject(error, item.sample.flow.kind, source)
+      }
+    }
+  }
+
+  /// Lets a register take a sample.
+  ///
+  /// - Throws: also where the interval is turned away: then its register stays as it was, and the
+  ///   energy is in the next interval.
+  private func settle(
+    _ sample: RegisterSample, of register: Int, _ source: RowSource
+  ) throws(Rejection) {
+    var history = samples.book.history(register)
+    let outcome = RegisterHistory.take(sample, into: &history)
+    switch outcome.verdict {
+    case .interval(let interval): try enter(interval, of: sample, source)
+    case .heard: hear(sample, source)
+    case .known:
+      countSample(sample.flow.kind)
+      ledger.duplicates[Int(sample.flow.kind.rawValue)] += 1
+    case .outOfRange(let detail): throw Rejection(.outOfRange, detail: detail)
+    case .implausible: break
+    }
+    samples.book.update(register, to: history, at: sample.timestamp, outcome.event)
+    if case .implausible(let detail) = outcome.verdict {
+      throw Rejection(.implausible, detail: detail, rule: "implausible_step")
+    }
+  }
+
+  private func enter(
+    _ interval: RegisterInterval, of sample: RegisterSample, _ source: RowSource
+  ) throws(Rejection) {
+    let reading = samples.reading(of: sample, interval, in: arena)
+    var source = source
+    source.timestamp = interval.end
+    try enter(reading, from: source, reference, in: &samples.texts)
+    countSample(interval.flow.kind)
+    for (rule, detail) in sample.doubts {
+      rows.flagLast(of: reading, rule: rule, detail: detail, in: samples.texts)
+    }
+  }
+
+  private func hear(_ sample: RegisterSample, _ source: RowSource) {
+    countSample(sample.flow.kind)
+    let reading = Reading(
+      kind: sample.flow.kind, device: sample.device, gridCode: sample.gridCode,
+      timestamp: sample.timestamp)
+    hear(reading, reference, in: arena, messages[Int(source.message)].receivedAt)
+  }
+
+  private func countSample(_ kind: ReadingKind) {
+    ledger.received[Int(kind.rawValue)] += 1
+    ledger.samples[Int(kind.rawValue)] += 1
+  }
+
+  /// Turns away the samples whose rows the database refuses, and settles the others anew: what comes
+  /// after a refused one counts from before it.
+  ///
+  /// - Returns: whether there were any.
+  func refuse(_ outcome: StoreOutcome, after start: Checkpoint) -> Bool {
+    let refused = outcome.refused.compactMap { row -> (Int, Rejection)? in
+      let sample = sources[Int(row.kind.rawValue)][row.row].sample
+      return sample >= 0 ? (Int(sample), row.rejection) : nil
+    }
+    if refused.isEmpty { return false }
+    samples.refuse(refused)
+    settleSamples(after: start)
+    return true
+  }
+
+  func prepareSamples(
+    after start: Checkpoint, over connection: PostgresConnection
+  ) throws(PostgresError) {
+    if samples.isEmpty { return }
+    try samples.lock(over: connection)
+    settleSamples(after: start)
+  }
+}
