@@ -181,39 +181,51 @@ public final class Batch {
       timestamp: decoded.timestamp)
     do throws(Rejection) {
       try signatures.verify(decoded, with: reference.registry, in: arena)
-      try enter(decoded, from: source, reference, in: &arena)
+      try enter(decoded, from: source, reference)
     } catch {
       reject(error, decoded.kind, source)
     }
   }
 
   /// Completes and judges a reading and makes it a row.
-  ///
-  /// - Parameter texts: what the reading's texts stand in, and what completes it is added to.
-  func enter(
-    _ decoded: Reading, from source: RowSource, _ reference: ReferenceData,
-    in texts: inout ByteArena
+  private func enter(
+    _ decoded: Reading, from source: RowSource, _ reference: ReferenceData
   ) throws(Rejection) {
     let receivedAt = messages[Int(source.message)].receivedAt
+    if decoded.energy == .zero { return hear(decoded, reference, receivedAt) }
     var reading = decoded
-    if reading.energy == .zero { return hear(reading, reference, in: texts, receivedAt) }
+    let flags = try complete(&reading, reference, receivedAt, in: &arena)
+    append(reading, flags, from: source, in: arena)
+  }
+
+  /// Completes and judges a reading.
+  ///
+  /// - Parameter texts: what the reading's texts stand in, and what completes it is added to.
+  func complete(
+    _ reading: inout Reading, _ reference: ReferenceData, _ receivedAt: Timestamp,
+    in texts: inout ByteArena
+  ) throws(Rejection) -> [ReadingFlag] {
     let facts = try enrichment.complete(&reading, from: reference.registry, in: &texts)
-    let flags = try judge.judge(
+    return try judge.judge(
       &reading, by: reference.rules, facts: facts, registry: reference.registry.arena,
       in: &texts, receivedAt: receivedAt, now: letters.isEmpty ? nil : .now)
+  }
+
+  /// Makes a reading that was judged a row.
+  func append(
+    _ reading: Reading, _ flags: [ReadingFlag], from source: RowSource,
+    in texts: borrowing ByteArena
+  ) {
     rows.append(reading, in: texts)
     for flag in flags { mark(reading, flag, in: texts) }
     sources[Int(reading.kind.rawValue)].append(source)
   }
 
   /// Heard, but nothing to store: the tables hold amounts above 0 only.
-  func hear(
-    _ reading: Reading, _ reference: ReferenceData, in texts: borrowing ByteArena,
-    _ receivedAt: Timestamp
-  ) {
+  func hear(_ reading: Reading, _ reference: ReferenceData, _ receivedAt: Timestamp) {
     ledger.zeros[Int(reading.kind.rawValue)] += 1
-    if reference.registry.device(texts[reading.device], kind: reading.kind) != nil {
-      judge.heard(reading, by: reference.rules, in: texts, receivedAt: receivedAt)
+    if reference.registry.device(arena[reading.device], kind: reading.kind) != nil {
+      judge.heard(reading, by: reference.rules, in: arena, receivedAt: receivedAt)
     }
   }
 

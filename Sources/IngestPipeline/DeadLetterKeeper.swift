@@ -12,7 +12,7 @@ public struct DeadLetterRetention: Sendable {
   public var age = Duration.seconds(90 * 86_400)
   /// Letters kept at most; those that are settled go first. Default 1,000,000.
   public var count = 1_000_000
-  /// Age at which a flag goes; default 400 days.
+  /// Age at which a flag, or what happened to a register, goes; default 400 days.
   public var flagAge = Duration.seconds(400 * 86_400)
 
   public init() {}
@@ -84,11 +84,15 @@ public final class DeadLetterKeeper: Service, CustomStringConvertible {
             "DELETE FROM ingest.reading_flags WHERE created_at < now() - $1::interval",
             ["\(retention.flagAge.components.seconds) seconds"], as: "prune ingest.reading_flags")
           try connection.query(
+            "DELETE FROM ingest.register_events WHERE created_at < now() - $1::interval",
+            ["\(retention.flagAge.components.seconds) seconds"],
+            as: "prune ingest.register_events")
+          try connection.query(
             "DELETE FROM ingest.meter_states WHERE updated_at < now() - $1::interval",
             ["\(retention.flagAge.components.seconds) seconds"], as: "prune ingest.meter_states")
         }
       } catch {
-        onFailure("prune dead letters, flags and meter states", error)
+        onFailure("prune dead letters, flags, register events and meter states", error)
         await lane.close()
       }
       try? await Task.sleep(for: .seconds(600))

@@ -1,6 +1,7 @@
 // The samples of a batch, until its transaction has locked their registers and they can become
 // intervals.
 
+import CheckRules
 import EnergyReadings
 import PayloadDecoding
 import PostgresStore
@@ -27,6 +28,9 @@ final class PendingSamples {
   /// What the database refused in the attempt that is under way.
   private var refused: [Int: Rejection] = [:]
   private var rounds = 0
+  typealias Judged = Result<(Reading, [ReadingFlag]), Rejection>
+  /// What the rules said of the intervals, by the number of the sample.
+  private var verdicts: [(interval: RegisterInterval, verdict: Judged)?] = []
 
   var isEmpty: Bool { items.isEmpty }
 
@@ -35,6 +39,7 @@ final class PendingSamples {
     items.removeAll(keepingCapacity: true)
     book.removeAll()
     texts.removeAll()
+    verdicts.removeAll(keepingCapacity: true)
     rejected.removeAll()
     refused.removeAll()
   }
@@ -78,7 +83,17 @@ final class PendingSamples {
   /// Begins with what the registers were when they were locked.
   func begin() {
     book.reset()
-    texts.removeAll()
+    while verdicts.count < items.count { verdicts.append(nil) }
+  }
+
+  /// What the rules said of the same interval in an earlier attempt; nil where there was none.
+  func verdict(on interval: RegisterInterval, of index: Int) -> Judged? {
+    guard let known = verdicts[index], known.interval == interval else { return nil }
+    return known.verdict
+  }
+
+  func judged(_ interval: RegisterInterval, of index: Int, _ verdict: Judged) {
+    verdicts[index] = (interval, verdict)
   }
 
   /// Why a sample was turned away before its register was looked at; nil where it was not.

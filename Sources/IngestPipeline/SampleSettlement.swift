@@ -102,13 +102,32 @@ extension Batch {
   private func enter(
     _ interval: RegisterInterval, of sample: RegisterSample, _ source: RowSource
   ) throws(Rejection) {
-    let reading = samples.reading(of: sample, interval, in: arena)
+    let (reading, flags) = try judged(interval, of: sample, source)
     var source = source
     source.timestamp = interval.end
-    try enter(reading, from: source, reference, in: &samples.texts)
+    append(reading, flags, from: source, in: samples.texts)
     countSample(interval.flow.kind)
     for (rule, detail) in sample.doubts {
       rows.flagLast(of: reading, rule: rule, detail: detail, in: samples.texts)
+    }
+  }
+
+  /// The reading of an interval, completed and judged. In another attempt the verdict stands: the
+  /// rules remember the meter's past in this process, and would take the reading for an old one.
+  private func judged(
+    _ interval: RegisterInterval, of sample: RegisterSample, _ source: RowSource
+  ) throws(Rejection) -> (Reading, [ReadingFlag]) {
+    let index = Int(source.sample)
+    if let verdict = samples.verdict(on: interval, of: index) { return try verdict.get() }
+    var reading = samples.reading(of: sample, interval, in: arena)
+    do throws(Rejection) {
+      let flags = try complete(
+        &reading, reference, messages[Int(source.message)].receivedAt, in: &samples.texts)
+      samples.judged(interval, of: index, .success((reading, flags)))
+      return (reading, flags)
+    } catch {
+      samples.judged(interval, of: index, .failure(error))
+      throw error
     }
   }
 
@@ -117,7 +136,7 @@ extension Batch {
     let reading = Reading(
       kind: sample.flow.kind, device: sample.device, gridCode: sample.gridCode,
       timestamp: sample.timestamp)
-    hear(reading, reference, in: arena, messages[Int(source.message)].receivedAt)
+    hear(reading, reference, messages[Int(source.message)].receivedAt)
   }
 
   private func countSample(_ kind: ReadingKind) {

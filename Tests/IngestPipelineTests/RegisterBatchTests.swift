@@ -34,10 +34,12 @@ import Testing
         ]))
   }
 
-  private func batch(_ samples: [MeterSample]) throws -> Batch {
+  private func batch(
+    _ samples: [MeterSample], _ states: MeterStates = MeterStates()
+  ) throws -> Batch {
     var settings = EnrichmentSettings()
     settings.tariff = 2_000_000
-    let batch = Batch(enrichment: settings)
+    let batch = Batch(enrichment: settings, states: states)
     let reference = try ReferenceData.load(.init(), over: connection)
     for sample in samples { batch.add(sample, by: reference) }
     return batch
@@ -246,6 +248,31 @@ import Testing
     #expect(ledger.stored[1] == 2 && ledger.duplicates[1] == 1 && ledger.zeros[1] == 1)
     #expect(ledger.received[1] == 4)
     #expect(try rows(consumption) == ["1.000000 900", "1.000000 1800"])
+  }
+
+  /// The rules' memory of a meter is that of the process: the second way of storing a batch must not
+  /// take what the first one judged for old.
+  @Test func theRepairJudgesAsTheFirstAttempt() throws {
+    let states = MeterStates()
+    func store(_ samples: [MeterSample]) throws -> BatchLedger {
+      let batch = try batch(samples, states)
+      return try batch.commit(to: BatchStore(connection))
+    }
+    _ = try store((0...9).map { .init("house", kWh: 100 + Double($0), at: 900 * $0) })
+    // What the next one finds under its id.
+    try connection.execute(
+      """
+      INSERT INTO grid.energy_consumption (id, consumer_id, energy_amount, consumer_type,
+        location_json, timestamp)
+      SELECT ingest.reading_id('consumption', 'house', at, 'register:2'), 'house', 1,
+        'residential', '{}', at FROM to_timestamp(\(MeterSample.start + 9_000)) AS at
+      """)
+    let ledger = try store([
+      .init("house", kWh: 149, at: 9_000), .init("house", register: "2", kWh: 1, at: 0),
+      .init("house", register: "2", kWh: 2, at: 9_000),
+    ])
+    #expect(ledger.wasRepaired && ledger.stored[1] == 1 && ledger.duplicates[1] == 1)
+    #expect(try rows("SELECT rule FROM ingest.reading_flags") == ["spike"])
   }
 
   @Test func arrivalTimeIsMarked() throws {
