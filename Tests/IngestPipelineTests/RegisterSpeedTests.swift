@@ -12,8 +12,8 @@ import Testing
   private static let registers = 100_000
   private static let batchSize = 1_000
 
-  /// The goals are 15 µs on an idle machine, PostgreSQL's work included, and 64 MiB. What else the
-  /// machine does slows all alike, so the bound on the time is a ratio.
+  /// The goals are 15 µs on an idle machine, PostgreSQL's work included, and 64 MiB. Where others use
+  /// the machine too, CPU time says more than the clock; the bound leaves room for shared caches.
   @Test func manyRegistersAreQuickAndSmall() throws {
     let connection = try PostgresConnection(url: TestServices.migratedDatabase())
     try Self.registerMeters(connection)
@@ -22,34 +22,25 @@ import Testing
     // The first batch makes the memory that is reused.
     try store(0..<Self.batchSize, round: 0, batch, reference, connection)
     let before = residentBytes()
-    let sight = try Self.measure {
-      for start in stride(from: Self.batchSize, to: Self.registers, by: Self.batchSize) {
-        try store(start..<start + Self.batchSize, round: 0, batch, reference, connection)
-      }
+    let sight = try Self.cost(over: connection, from: Self.batchSize) {
+      try store($0, round: 0, batch, reference, connection)
     }
     let grown = residentBytes() - before
     // As PostgreSQL's own cleaning would, in its time.
     try connection.execute("VACUUM ANALYZE ingest.register_state")
-    let start = processMicroseconds()
-    let counting = try Self.measure {
-      for start in stride(from: 0, to: Self.registers, by: Self.batchSize) {
-        try store(start..<start + Self.batchSize, round: 1, batch, reference, connection)
-      }
+    let counting = try Self.cost(over: connection) {
+      try store($0, round: 1, batch, reference, connection)
     }
-    let own = processMicroseconds()
-    let plain = try Self.measure {
-      for start in stride(from: 0, to: Self.registers, by: Self.batchSize) {
-        for meter in start..<start + Self.batchSize { addInterval(of: meter, to: batch, reference) }
-        let ledger = try batch.commit(to: BatchStore(connection))
-        #expect(ledger.stored[1] == Self.batchSize)
-        batch.removeAll()
-      }
+    let plain = try Self.cost(over: connection) { meters in
+      for meter in meters { addInterval(of: meter, to: batch, reference) }
+      let ledger = try batch.commit(to: BatchStore(connection))
+      #expect(ledger.stored[1] == meters.count)
+      batch.removeAll()
     }
-    print(
-      "registers: \(sight) µs at first sight, \(counting) µs a total that rose, "
-        + "of which \((own - start) / Self.registers) µs are CPU of this process; "
-        + "\(plain) µs an interval of the meter's own; \(grown >> 20) MiB for \(Self.registers)")
-    #expect(counting < 4 * plain)
+    print("registers, first sight: \(sight); a total that rose: \(counting)")
+    print("an interval of the meter's own: \(plain)")
+    print("\(grown >> 20) MiB for \(Self.registers) registers")
+    #expect(counting.own + counting.server < 45)
     #expect(grown < 64 << 20)
   }
 
@@ -64,9 +55,36 @@ import Testing
   }
 
   /// µs a register.
-  private static func measure(_ body: () throws -> Void) rethrows -> Double {
-    let time = try ContinuousClock().measure(body)
-    return (time / .microseconds(1) / Double(registers) * 10).rounded() / 10
+  private struct Cost: CustomStringConvertible {
+    /// The median of the batches, by the clock.
+    var elapsed: Double
+    /// CPU of this process, and of its connection's backend.
+    var own, server: Int
+
+    var description: String { "\(elapsed) µs, CPU \(own) µs here and \(server) in PostgreSQL" }
+  }
+
+  private static func cost(
+    over connection: PostgresConnection, from first: Int = 0, _ body: (Range<Int>) throws -> Void
+  ) throws -> Cost {
+    let backend = try #require(try connection.query("SELECT pg_backend_pid()")[0][0])
+    let (ownBefore, serverBefore) = (clock(), backendTicks(backend))
+    let times = try stride(from: first, to: registers, by: batchSize).map { start in
+      try ContinuousClock().measure { try body(start..<start + batchSize) } / .microseconds(1)
+    }
+    let server =
+      (backendTicks(backend) - serverBefore) * 1_000_000 / Int(sysconf(Int32(_SC_CLK_TCK)))
+    return Cost(
+      elapsed: (times.sorted()[times.count / 2] / Double(batchSize) * 10).rounded() / 10,
+      own: Int(clock() - ownBefore) / (registers - first), server: server / (registers - first))
+  }
+
+  /// CPU that a process has used, user and system (proc(5), stat, fields 14 and 15).
+  private static func backendTicks(_ process: String) -> Int {
+    let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+    // The second field is the name in parentheses, which may hold blanks.
+    let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+    return fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
   }
 
   /// Stores a total of each meter, in no order that the table would like.
@@ -93,8 +111,6 @@ import Testing
       topic: "gridtokenx/v1/G-1/consumption/meter-\(meter)".utf8.span, payload: payload.utf8.span,
       receivedAt: Timestamp(microseconds: MeterSample.start * 1_000_000), by: reference)
   }
-
-  private func processMicroseconds() -> Int { clock() * 1_000_000 / Int(CLOCKS_PER_SEC) }
 
   /// What this process occupies (proc(5), statm: resident pages).
   private func residentBytes() -> Int {
