@@ -33,6 +33,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
@@ -119,7 +120,9 @@ let package = Package(
     // Floor 2: one outside thing each.
     .target(
       name: "PayloadDecoding",
-      dependencies: ["EnergyReadings", "CSimdJSON"],
+      dependencies: [
+        "EnergyReadings", "CSimdJSON", .product(name: "Yams", package: "Yams"),
+      ],
       swiftSettings: strict),
     .target(
       name: "CheckRules",

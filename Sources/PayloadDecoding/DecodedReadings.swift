@@ -60,6 +60,11 @@ public struct DecodedReadings {
   public internal(set) var rejected: [Rejected] = []
   /// Fields of own-format readings that no column takes.
   public internal(set) var unknownFields = 0
+  /// Values that a source asks for and the message does not have, or has as `null`, `unavailable` or
+  /// NaN: everyday traffic that is no error. A message that is not for the source counts as one.
+  public internal(set) var skipped = 0
+  /// The device that the message is about, as soon as it is known.
+  var device: ByteSlice = .absent
 
   public init() {}
 
@@ -68,5 +73,23 @@ public struct DecodedReadings {
     samples.removeAll(keepingCapacity: true)
     rejected.removeAll(keepingCapacity: true)
     unknownFields = 0
+    skipped = 0
+    device = .absent
+  }
+
+  /// Adds a sample, or the rejection that it became.
+  mutating func take(
+    _ place: ReadingPlace, kind: ReadingKind?,
+    _ sample: () throws(Rejection) -> RegisterSample?
+  ) {
+    do throws(Rejection) {
+      if let sample = try sample() {
+        samples.append(Sampled(sample: sample, place: place))
+      } else {
+        skipped += 1
+      }
+    } catch {
+      rejected.append(Rejected(rejection: error, place: place, kind: kind, device: device))
+    }
   }
 }

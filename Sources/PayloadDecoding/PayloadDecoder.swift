@@ -10,8 +10,10 @@ public struct PayloadDecoder {
   public static let maximumReadings = 10_000
 
   let parser = JSONParser()
+  private let sources: SourceTable
 
-  public init() {}
+  /// - Parameter sources: those of the configuration.
+  public init(sources: SourceTable = .none) { self.sources = sources }
 
   /// Decodes `message`, whose bytes stand in `arena`; `decoded` is emptied first.
   public func decode(
@@ -36,14 +38,34 @@ public struct PayloadDecoder {
       case .ingestorStatus:
         return
       case .unknown:
-        throw Rejection(
-          .unknownTopic,
-          detail: "expected gridtokenx/v1/<grid_code>/production|consumption|storage/<device_id>")
+        try decodeSourced(message, in: &arena, into: &decoded)
       }
     } catch {
+      let device = route.device.isPresent ? route.device : decoded.device
       decoded.rejected.append(
-        .init(rejection: error, place: whole, kind: route.kind, device: route.device))
+        .init(rejection: error, place: whole, kind: route.kind, device: device))
     }
+  }
+
+  /// Decodes a message of one of the configuration's sources.
+  private func decodeSourced(
+    _ message: Message, in arena: inout ByteArena, into decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    let levels = TopicLevels(message.topic, in: arena)
+    guard let source = sources.source(of: levels, in: arena) else {
+      throw Rejection(
+        .unknownTopic,
+        detail: "expected gridtokenx/v1/<grid_code>/production|consumption|storage/<device_id>"
+          + (sources.sources.isEmpty ? "" : " or a topic of ingest.sources"))
+    }
+    // Bridges publish nothing for a value that is gone, and to clear what the broker retains.
+    if message.payloadBytes == 0 {
+      decoded.skipped += 1
+      return
+    }
+    try checkSize(message, in: arena)
+    let heard = SourcedMessage(message: message, source: source, levels: levels)
+    try source.format.decode(heard, with: parser, in: &arena, into: &decoded)
   }
 
   /// What every payload must be before its format is looked at.
@@ -55,6 +77,12 @@ public struct PayloadDecoder {
     if message.payloadBytes == 0 {
       throw Rejection(.malformedPayload, path: "$", detail: "the payload is empty")
     }
+    try checkSize(message, in: arena)
+  }
+
+  private func checkSize(
+    _ message: Message, in arena: borrowing ByteArena
+  ) throws(Rejection) {
     if message.payloadBytes > PayloadDecoder.maximumPayload {
       throw Rejection(
         .malformedPayload, path: "$",

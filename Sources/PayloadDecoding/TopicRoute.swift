@@ -22,7 +22,7 @@ public enum TopicRoute {
 
   /// Finds the route of a topic that stands in the arena.
   public init(topic: ByteSlice, in arena: borrowing ByteArena) {
-    let levels = TopicLevels(topic, in: arena)
+    let levels = RouteLevels(topic, in: arena)
     self = .unknown
     guard levels.count >= 4, arena[levels[0]].elementsEqual("gridtokenx") else { return }
     if levels.count == 5, arena[levels[1]].elementsEqual("v1"),
@@ -46,8 +46,8 @@ public enum TopicRoute {
   }
 }
 
-/// The first levels of a topic.
-private struct TopicLevels {
+/// The first levels of a topic, as many as a route of this program has.
+private struct RouteLevels {
   private var slices: InlineArray<6, ByteSlice> = .init(repeating: .absent)
   /// Levels seen; 6 stands for more than five.
   private(set) var count = 0

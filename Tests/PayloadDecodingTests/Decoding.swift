@@ -13,6 +13,9 @@ struct Outcome {
   var rejectedTexts: [String] = []
   var rejectedKinds: [ReadingKind?] = []
   var unknownFields = 0
+  var samples: [RegisterSample] = []
+  var sampleIndices: [Int32?] = []
+  var skipped = 0
   /// Everything above points into it.
   var arena = ByteArena()
 
@@ -51,15 +54,19 @@ enum Topics {
 }
 
 func decode(
-  _ payload: [UInt8], on topic: String, with decoder: PayloadDecoder = PayloadDecoder()
+  _ payload: [UInt8], on topic: String, with decoder: PayloadDecoder = PayloadDecoder(),
+  receivedAt: Timestamp = Timestamp(microseconds: 0)
 ) -> Outcome {
   var outcome = Outcome()
   var decoded = DecodedReadings()
   let topicBytes = Array(topic.utf8)
   let message = Message(
     topic: outcome.arena.append(topicBytes.span), payload: outcome.arena.append(payload.span),
-    receivedAt: Timestamp(microseconds: 0))
+    receivedAt: receivedAt)
   decoder.decode(message, in: &outcome.arena, into: &decoded)
+  outcome.samples = decoded.samples.map(\.sample)
+  outcome.sampleIndices = decoded.samples.map(\.place.index)
+  outcome.skipped = decoded.skipped
   outcome.readings = decoded.accepted.map(\.reading)
   outcome.readingIndices = decoded.accepted.map(\.place.index)
   outcome.rejections = decoded.rejected.map(\.rejection)

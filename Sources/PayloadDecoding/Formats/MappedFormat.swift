@@ -1,0 +1,244 @@
+// The declarative mapping: says where in a payload a number stands and what it means.
+
+import EnergyReadings
+
+/// How a mapped payload is built.
+enum PayloadShape: String, Sendable, CaseIterable {
+  case json
+  /// The payload is one number.
+  case number
+  /// Numbers between commas.
+  case csv
+}
+
+/// What a mapped number is.
+enum ValueMode: String, Sendable, CaseIterable {
+  case register
+  case netRegister = "net_register"
+  case interval
+  case power
+}
+
+/// Where a number stands.
+enum ValuePlace: Sendable {
+  case whole
+  case pointer(JSONPointer)
+  /// Position between commas, from 0.
+  case column(Int)
+}
+
+/// One number of a payload, or several that are summed, and what it means.
+struct MappedValue: Sendable {
+  var places: [ValuePlace]
+  var register: TextTemplate
+  var conversion: Conversion
+  var mode: ValueMode
+  var flow: RegisterSample.Flow
+  /// What the fall of a net register is, or a negative value; nil: no energy of anybody's.
+  var opposite: RegisterSample.Flow?
+  /// Length of an interval, s; nil where the source does not say.
+  var intervalSeconds: Int32?
+}
+
+/// A payload that a mapping describes.
+final class MappedFormat: PayloadFormat {
+  private let shape: PayloadShape
+  /// What a message must say to be meant.
+  private let conditions: [(pointer: JSONPointer, text: [UInt8])]
+  private let time: TimeOrigin
+  private let values: [MappedValue]
+
+  init(
+    _ shape: PayloadShape, conditions: [(pointer: JSONPointer, text: [UInt8])] = [],
+    time: TimeOrigin, values: [MappedValue]
+  ) {
+    self.shape = shape
+    self.conditions = conditions
+    self.time = time
+    self.values = values
+  }
+
+  func decode(
+    _ heard: borrowing SourcedMessage, with parser: JSONParser, in arena: inout ByteArena,
+    into decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    if shape == .json {
+      try heard.parse(with: parser, in: &arena)
+      guard meets(parser, &arena) else {
+        decoded.skipped += 1
+        return
+      }
+    }
+    // What holds none of the values asked for needs neither a device nor a time.
+    guard values.contains(where: { isPresent($0, heard, parser, &arena) }) else {
+      decoded.skipped += values.count
+      return
+    }
+    let device = try heard.device(with: parser, in: &arena)
+    decoded.device = device
+    let moment = try moment(heard, parser, &arena)
+    for index in values.indices {
+      let place = values.count == 1 ? heard.place : heard.place(index)
+      take(index, of: device, moment, heard, place, parser, &arena, &decoded)
+    }
+  }
+
+  private func meets(_ parser: JSONParser, _ arena: inout ByteArena) -> Bool {
+    for index in conditions.indices {
+      guard let node = conditions[index].pointer.find(in: parser, &arena) else { return false }
+      let text = parser.text(of: node, in: &arena)
+      let wanted = conditions[index].text
+      if !arena[text].elementsEqual(wanted.span) { return false }
+    }
+    return true
+  }
+
+  private func moment(
+    _ heard: borrowing SourcedMessage, _ parser: JSONParser, _ arena: inout ByteArena
+  ) throws(Rejection) -> Moment {
+    switch time {
+    case .arrival: return heard.arrival
+    case .payload(let pointer, let notation):
+      guard let node = pointer.find(in: parser, &arena), node.kind != .null else {
+        throw Rejection(.missingField, path: pointer.path, detail: "it says when it was measured")
+      }
+      return try heard.moment(node, at: pointer.path, as: notation, with: parser, in: &arena)
+    }
+  }
+
+  /// Whether there is something at the first place of a value.
+  private func isPresent(
+    _ value: MappedValue, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
+    _ arena: inout ByteArena
+  ) -> Bool {
+    guard case .pointer(let pointer) = value.places[0] else { return true }
+    return pointer.find(in: parser, &arena) != nil
+  }
+
+  /// Adds what a value becomes: a sample, a reading, a rejection or a count.
+  private func take(
+    _ index: Int, of device: ByteSlice, _ moment: Moment, _ heard: borrowing SourcedMessage,
+    _ place: ReadingPlace, _ parser: JSONParser, _ arena: inout ByteArena,
+    _ decoded: inout DecodedReadings
+  ) {
+    let value = values[index]
+    do throws(Rejection) {
+      guard let amount = try sum(value, heard, parser, &arena) else {
+        decoded.skipped += 1
+        return
+      }
+      if value.mode == .interval {
+        guard let reading = reading(value, amount, of: device, moment, heard, &arena) else {
+          decoded.skipped += 1
+          return
+        }
+        decoded.accepted.append(.init(reading: reading, place: place))
+      } else {
+        let sample = try sample(value, amount, of: device, moment, heard, &arena)
+        decoded.samples.append(.init(sample: sample, place: place))
+      }
+    } catch {
+      decoded.rejected.append(
+        .init(rejection: error, place: place, kind: value.flow.kind, device: device))
+    }
+  }
+
+  private func sample(
+    _ value: MappedValue, _ amount: Int64, of device: ByteSlice, _ moment: Moment,
+    _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
+  ) throws(Rejection) -> RegisterSample {
+    let measure: RegisterSample.Measure =
+      switch value.mode {
+      case .netRegister: .netRegister
+      case .power: .power
+      default: .register
+      }
+    if measure == .register, amount < 0 {
+      throw Rejection(
+        .outOfRange, path: path(value),
+        detail: "a total below 0; mode net_register has those, and so has power")
+    }
+    let register = value.register.text(heard.levels, in: &arena)
+    guard register.count > 0, arena[register].characterCount <= 100 else {
+      throw Rejection(
+        .outOfRange, path: "topic", detail: "the register's name has not 1 to 100 characters")
+    }
+    var sample = heard.sample(
+      register, of: device, measure, amount, at: moment, flow: value.flow, in: &arena)
+    sample.opposite = value.opposite
+    return sample
+  }
+
+  /// The reading of an interval; nil where it is below 0 and that is nobody's energy.
+  private func reading(
+    _ value: MappedValue, _ amount: Int64, of device: ByteSlice, _ moment: Moment,
+    _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
+  ) -> Reading? {
+    guard let flow = amount < 0 ? value.opposite : value.flow else { return nil }
+    var reading = Reading(
+      kind: flow.kind, device: device, gridCode: .absent,
+      energy: EnergyAmount(microKWh: Int64(amount.magnitude)), timestamp: moment.timestamp)
+    reading.gridCode = heard.source.gridCode?.text(heard.levels, in: &arena) ?? .absent
+    reading.operation = flow.operation
+    reading.intervalSeconds = value.intervalSeconds
+    return reading
+  }
+
+  private func path(_ value: MappedValue) -> String {
+    if case .pointer(let pointer) = value.places[0] { pointer.path } else { "$" }
+  }
+
+  // MARK: - Numbers
+
+  /// The sum of a value's places; nil where one of them has no number: part of a sum is no total.
+  private func sum(
+    _ value: MappedValue, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
+    _ arena: inout ByteArena
+  ) throws(Rejection) -> Int64? {
+    var sum: Int64 = 0
+    for place in value.places {
+      let amount: Int64?
+      switch place {
+      case .pointer(let pointer):
+        guard let node = pointer.find(in: parser, &arena) else { return nil }
+        amount = try parser.amount(of: node, at: pointer.path, by: value.conversion, in: &arena)
+      case .whole:
+        amount = try arena.amount(
+          of: arena.trimmed(heard.message.payload), at: "$", by: value.conversion)
+      case .column(let number):
+        let column = try arena.column(number, of: heard.message.payload)
+        amount = try arena.amount(of: column, at: "$", by: value.conversion)
+      }
+      guard let amount else { return nil }
+      // At most 64 places of less than 10^15 each.
+      sum += amount
+    }
+    guard sum.magnitude < 1_000_000_000_000_000 else {
+      throw Rejection(.outOfRange, path: path(value), detail: "the sum is too large")
+    }
+    return sum
+  }
+}
+
+extension ByteArena {
+  fileprivate func trimmed(_ text: ByteSlice) -> ByteSlice {
+    let bytes = self[text]
+    var (start, end) = (0, bytes.count)
+    while start < end, bytes[start] <= 0x20 { start += 1 }
+    while end > start, bytes[end - 1] <= 0x20 { end -= 1 }
+    return text.subslice(from: start, count: end - start)
+  }
+
+  /// What stands between commas, from 0.
+  fileprivate func column(_ number: Int, of text: ByteSlice) throws(Rejection) -> ByteSlice {
+    let bytes = self[text]
+    var (start, found) = (0, 0)
+    for index in 0...bytes.count where index == bytes.count || bytes[index] == UInt8(ascii: ",") {
+      if found == number { return trimmed(text.subslice(from: start, count: index - start)) }
+      found += 1
+      start = index + 1
+    }
+    throw Rejection(
+      .missingField, path: "$", detail: "no column \(number), counted from 0: there are \(found)")
+  }
+}

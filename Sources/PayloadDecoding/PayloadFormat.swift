@@ -1,0 +1,112 @@
+// What every format of a source does: bytes of a message to readings and samples.
+
+import EnergyReadings
+
+/// A payload format. A decoder is immutable and shared by all workers; what it needs to work with
+/// comes with the message.
+protocol PayloadFormat: Sendable {
+  /// Decodes the payload of `heard`: appends what it holds to `decoded`.
+  ///
+  /// - Throws: why the message as a whole is no payload of this format. What concerns one of several
+  ///   values is appended to `decoded.rejected`, and its neighbours are taken.
+  func decode(
+    _ heard: borrowing SourcedMessage, with parser: JSONParser, in arena: inout ByteArena,
+    into decoded: inout DecodedReadings
+  ) throws(Rejection)
+}
+
+/// A message, the source that it belongs to, and the levels of its topic.
+struct SourcedMessage {
+  let message: Message
+  let source: Source
+  let levels: TopicLevels
+
+  /// The whole payload, as the place of what it holds.
+  var place: ReadingPlace { ReadingPlace(index: nil, text: message.payload) }
+
+  /// The place of one of several values of the payload.
+  func place(_ index: Int) -> ReadingPlace {
+    ReadingPlace(index: Int32(truncatingIfNeeded: index), text: message.payload)
+  }
+
+  /// Parses the payload as JSON.
+  ///
+  /// Python's `json.dumps` writes `NaN` and `Infinity`, which JSON does not have: they are read as
+  /// `null`.
+  func parse(with parser: JSONParser, in arena: inout ByteArena) throws(Rejection) {
+    do throws(JSONError) {
+      try parser.parse(message.payload, in: &arena)
+    } catch {
+      guard let repaired = arena.withoutNaN(message.payload) else { throw Rejection(error) }
+      do throws(JSONError) { try parser.parse(repaired, in: &arena) } catch {
+        throw Rejection(error)
+      }
+    }
+  }
+
+  /// A sample of this source's device; caps and digits are those of the source.
+  func sample(
+    _ register: ByteSlice, of device: ByteSlice, _ measure: RegisterSample.Measure, _ value: Int64,
+    at moment: Moment, flow: RegisterSample.Flow, in arena: inout ByteArena
+  ) -> RegisterSample {
+    var sample = RegisterSample(
+      device: device, register: register, measure: measure, value: value,
+      timestamp: moment.timestamp, flow: flow)
+    sample.gridCode = source.gridCode?.text(levels, in: &arena) ?? .absent
+    sample.maximumWatts = source.options.maximumWatts
+    sample.digits = source.options.digits
+    sample.isTimeOfArrival = moment.isArrival
+    return sample
+  }
+}
+
+extension ByteArena {
+  /// A copy of a text in which `NaN`, `Infinity` and `-Infinity` outside of strings are `null`; nil
+  /// where there are none.
+  fileprivate mutating func withoutNaN(_ text: ByteSlice) -> ByteSlice? {
+    let start = count
+    var isChanged = false
+    var isInString = false
+    var index = Int(text.offset)
+    let end = index + Int(text.count)
+    var copy: [UInt8] = []
+    copy.reserveCapacity(Int(text.count))
+    while index < end {
+      let rest = self[ByteSlice(offset: index, count: end - index)]
+      if !isInString, let length = rest.lengthOfNaN {
+        copy += Array("null".utf8)
+        index += length
+        isChanged = true
+        continue
+      }
+      if isInString, rest[0] == UInt8(ascii: "\\"), rest.count > 1 {
+        copy.append(rest[0])
+        index += 1
+      } else if rest[0] == UInt8(ascii: "\"") {
+        isInString.toggle()
+      }
+      copy.append(bytes[index])
+      index += 1
+    }
+    guard isChanged else { return nil }
+    _ = append(copy.span)
+    return ByteSlice(offset: start, count: copy.count)
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// Length of the word that Python writes for what is no number, if the bytes begin with one.
+  fileprivate var lengthOfNaN: Int? {
+    switch self[0] {
+    case UInt8(ascii: "N") where starts(with: "NaN"): 3
+    case UInt8(ascii: "I") where starts(with: "Infinity"): 8
+    case UInt8(ascii: "-") where starts(with: "-Infinity"): 9
+    default: nil
+    }
+  }
+
+  private func starts(with word: StaticString) -> Bool {
+    let length = word.utf8CodeUnitCount
+    return count >= length && extracting(0..<length).elementsEqual(word)
+  }
+}

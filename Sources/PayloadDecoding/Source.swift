@@ -1,0 +1,49 @@
+// A source of the configuration: whose messages they are, what format they have, and what they mean.
+
+import EnergyReadings
+
+/// What the energy of a source is, and how far its numbers are believed.
+public struct SourceOptions: Sendable {
+  /// What a rise of an import register is; nil: it is not taken. Default: consumption.
+  public var importFlow: RegisterSample.Flow? = .init(.consumption)
+  /// What a rise of an export register is; nil: it is not taken. Default: production.
+  public var exportFlow: RegisterSample.Flow? = .init(.production)
+  /// Power that the installation cannot exceed, W; 0: unknown.
+  public var maximumWatts: Int64 = 0
+  /// Integer digits of the registers' display, kWh; 0: unknown.
+  public var digits: UInt8 = 0
+  /// Whether the time of arrival stands in for a clock that was never set; default yes.
+  public var allowsArrival = true
+  /// The zone of times without offset; nil: the format's own rule.
+  public var zone: LocalZone?
+  /// The unit of numbers that come without one; nil: the format's own.
+  public var unit: MeterUnit?
+  /// Whether tariff registers are taken from messages that hold one register each; default no, since
+  /// the total comes as well.
+  public var takesTariffs = false
+
+  public init() {}
+}
+
+/// One source: immutable, and shared by all workers.
+public final class Source: Sendable {
+  public let filter: TopicFilter
+  let format: any PayloadFormat
+  let device: DeviceOrigin
+  let gridCode: TextTemplate?
+  let names: DeviceNames?
+  let options: SourceOptions
+
+  init(
+    _ filter: TopicFilter, _ format: any PayloadFormat, device: DeviceOrigin,
+    names: [String: String] = [:], gridCode: TextTemplate? = nil,
+    options: SourceOptions = SourceOptions()
+  ) {
+    self.filter = filter
+    self.format = format
+    self.device = device
+    self.gridCode = gridCode
+    self.names = names.isEmpty ? nil : DeviceNames(names)
+    self.options = options
+  }
+}

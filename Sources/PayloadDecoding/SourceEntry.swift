@@ -1,0 +1,415 @@
+// One entry of a file of sources, key by key.
+
+import EnergyReadings
+import Yams
+
+/// An entry whose keys are taken one by one; what nobody took at the end is a mistake.
+struct SourceEntry {
+  private var values: [String: Node] = [:]
+  /// Keys that somebody asked for: what would have been allowed.
+  private var known: Set<String> = []
+
+  init(_ node: Node) throws(SourceProblem) {
+    guard let mapping = node.mapping else {
+      throw SourceProblem("", "expected keys and values, such as topic: and value:")
+    }
+    for (key, value) in mapping {
+      guard let name = key.string else { throw SourceProblem("", "a key that is no text") }
+      if values.updateValue(value, forKey: name) != nil {
+        throw SourceProblem(name, "given twice")
+      }
+    }
+  }
+
+  /// This entry with the keys that another one gives instead.
+  private func overridden(by other: [String: Node]) -> SourceEntry {
+    var copy = self
+    copy.values.merge(other) { _, new in new }
+    return copy
+  }
+
+  func refuseOthers() throws(SourceProblem) {
+    guard let name = Set(values.keys).subtracting(known).min() else { return }
+    throw SourceProblem(
+      name, "no such key here; there are \(known.sorted().joined(separator: ", "))")
+  }
+
+  // MARK: - Typed keys
+
+  mutating func node(_ key: String) -> Node? {
+    known.insert(key)
+    guard let value = values[key], value.null == nil else { return nil }
+    return value
+  }
+
+  mutating func text(_ key: String) throws(SourceProblem) -> String? {
+    guard let node = node(key) else { return nil }
+    guard let text = node.scalar?.string else { throw SourceProblem(key, "expected a text") }
+    return text
+  }
+
+  mutating func choice<Value: RawRepresentable & CaseIterable>(
+    _ key: String, _ type: Value.Type
+  ) throws(SourceProblem) -> Value? where Value.RawValue == String {
+    guard let text = try text(key) else { return nil }
+    guard let value = Value(rawValue: text) else {
+      let names = Value.allCases.map(\.rawValue).joined(separator: ", ")
+      throw SourceProblem(key, "\"\(text)\" is none of \(names)")
+    }
+    return value
+  }
+
+  mutating func flag(_ key: String) throws(SourceProblem) -> Bool? {
+    guard let text = try text(key) else { return nil }
+    switch text {
+    case "true", "yes": return true
+    case "false", "no": return false
+    default: throw SourceProblem(key, "\"\(text)\" is neither true nor false")
+    }
+  }
+
+  mutating func integer(
+    _ key: String, in range: ClosedRange<Int64>
+  ) throws(SourceProblem) -> Int64? {
+    guard let text = try text(key) else { return nil }
+    guard let value = Int64(text), range.contains(value) else {
+      throw SourceProblem(
+        key, "\"\(text)\" is no whole number of \(range.lowerBound) to \(range.upperBound)")
+    }
+    return value
+  }
+
+  /// What energy is: `consumption`, `production`, `charge` or `discharge`.
+  mutating func flow(_ key: String) throws(SourceProblem) -> RegisterSample.Flow? {
+    guard let text = try text(key) else { return nil }
+    switch text {
+    case "consumption": return .init(.consumption)
+    case "production": return .init(.production)
+    case "charge": return .init(.storage, .charge)
+    case "discharge": return .init(.storage, .discharge)
+    default:
+      throw SourceProblem(
+        key, "\"\(text)\" is none of consumption, production, charge, discharge")
+    }
+  }
+
+  mutating func texts(_ key: String) throws(SourceProblem) -> [String]? {
+    guard let node = node(key) else { return nil }
+    if let text = node.scalar?.string { return [text] }
+    guard let list = node.sequence else { throw SourceProblem(key, "expected a text or a list") }
+    var texts: [String] = []
+    for element in list {
+      guard let text = element.scalar?.string else {
+        throw SourceProblem(key, "expected a list of texts")
+      }
+      texts.append(text)
+    }
+    return texts
+  }
+
+  mutating func pairs(_ key: String) throws(SourceProblem) -> [(String, String)] {
+    guard let node = node(key) else { return [] }
+    guard let mapping = node.mapping else {
+      throw SourceProblem(key, "expected names and values, such as {a: b}")
+    }
+    var pairs: [(String, String)] = []
+    for (name, value) in mapping {
+      guard let name = name.scalar?.string, let value = value.scalar?.string else {
+        throw SourceProblem(key, "expected names and texts, such as {a: b}")
+      }
+      pairs.append((name, value))
+    }
+    return pairs
+  }
+
+  // MARK: - What every source has
+
+  private mutating func filter(_ text: String) throws(SourceProblem) -> TopicFilter {
+    try TopicFilter(text)
+  }
+
+  /// - Parameter namesDevice: whether payloads of the format say whose they are.
+  private mutating func device(
+    of filter: TopicFilter, namesDevice: Bool
+  ) throws(SourceProblem) -> DeviceOrigin {
+    if let text = try text("device") {
+      if text.hasPrefix("/") { return .payload(try JSONPointer(text, key: "device")) }
+      if text.isEmpty { throw SourceProblem("device", "is empty") }
+      return .topic(try TextTemplate(text, of: filter, key: "device"))
+    }
+    if filter.level(named: "device") != nil {
+      return .topic(try TextTemplate("{device}", of: filter, key: "device"))
+    }
+    if namesDevice { return .format }
+    throw SourceProblem(
+      "device",
+      "is missing: write {device} for the level of the topic that names it, or set "
+        + "device to a fixed id, to a text with {captures} or to a JSON pointer")
+  }
+
+  /// Registered ids by what the vendor calls a device.
+  private mutating func names() throws(SourceProblem) -> [String: String] {
+    var names: [String: String] = [:]
+    for (name, id) in try pairs("devices") {
+      if id.isEmpty || id.unicodeScalars.count > 100 {
+        throw SourceProblem("devices", "the id of \"\(name)\" has not 1 to 100 characters")
+      }
+      if names.updateValue(id, forKey: name) != nil {
+        throw SourceProblem("devices", "\"\(name)\" is given twice")
+      }
+    }
+    return names
+  }
+
+  private enum UnsetClock: String, CaseIterable { case arrival, reject }
+
+  private mutating func options() throws(SourceProblem) -> SourceOptions {
+    var options = SourceOptions()
+    if let text = try text("max_kw") {
+      guard let watts = try? ExactDecimal.parse(text.utf8.span, integerDigits: 9, scale: 3),
+        watts > 0
+      else { throw SourceProblem("max_kw", "\"\(text)\" is no power in kW above 0") }
+      options.maximumWatts = watts
+    }
+    options.digits = UInt8(try integer("digits", in: 1...9) ?? 0)
+    options.allowsArrival = try choice("unset_clock", UnsetClock.self) != .reject
+    return options
+  }
+
+  private mutating func gridCode(
+    of filter: TopicFilter
+  ) throws(SourceProblem) -> TextTemplate? {
+    guard let text = try text("grid_code") else { return nil }
+    if text.isEmpty || text.unicodeScalars.count > 20 {
+      throw SourceProblem("grid_code", "\"\(text)\" has not 1 to 20 characters")
+    }
+    return try TextTemplate(text, of: filter, key: "grid_code")
+  }
+
+  // MARK: - Built-in formats
+
+  /// `import` or `export`: what the register counts, or none.
+  private mutating func direction(
+    _ key: String, default flow: RegisterSample.Flow?
+  ) throws(SourceProblem) -> RegisterSample.Flow? {
+    if values[key]?.scalar?.string == "none" {
+      known.insert(key)
+      return nil
+    }
+    return try self.flow(key) ?? flow
+  }
+
+  mutating func sources(_ format: BuiltInFormat) throws(SourceProblem) -> [Source] {
+    let own = try text("topic")
+    if own == nil, format.topics.isEmpty {
+      throw SourceProblem("topic", "is missing; \(format.name) has no topic of its own")
+    }
+    var options = try options()
+    options.importFlow = try direction("import", default: options.importFlow)
+    options.exportFlow = try direction("export", default: options.exportFlow)
+    if let name = try text("zone") { options.zone = try LocalZone(name) }
+    options.unit = try choice("unit", MeterUnit.self)
+    if options.unit?.isPower == true { throw SourceProblem("unit", "counts power, not energy") }
+    options.takesTariffs = try flag("tariffs") ?? false
+    let names = try names()
+    var sources: [Source] = []
+    for topic in own.map({ [$0] }) ?? format.topics {
+      let filter = try TopicFilter(topic)
+      sources.append(
+        Source(
+          filter, format.decoder, device: try device(of: filter, namesDevice: format.namesDevice),
+          names: names, gridCode: try gridCode(of: filter), options: options))
+    }
+    return sources
+  }
+
+  // MARK: - Ready-made mappings
+
+  mutating func sources(_ ready: ReadyMapping) throws(SourceProblem) -> [Source] {
+    let root = try text("root")
+    var own = values
+    own["format"] = nil
+    own["root"] = nil
+    let several = ready.entries.count > 1
+    for key in ["topic", "device", "value", "values", "register"] where several && own[key] != nil {
+      throw SourceProblem(
+        key,
+        "\(ready.name) is several sources, so that one \(key) cannot serve them all; "
+          + "`root` moves their topics and `devices` names their devices")
+    }
+    var sources: [Source] = []
+    for node in ready.entries {
+      var entry = try SourceEntry(node).overridden(by: own)
+      if own["topic"] == nil, let root, let topic = try entry.text("topic") {
+        entry.values["topic"] = Node(root + topic.dropFirst(ready.root.count))
+      }
+      sources.append(try entry.mappedSource())
+      entry.known.insert("root")
+      try entry.refuseOthers()
+    }
+    return sources
+  }
+
+  // MARK: - Mappings
+
+  mutating func mappedSource() throws(SourceProblem) -> Source {
+    known.insert("format")
+    guard let topic = try text("topic") else {
+      throw SourceProblem("topic", "is missing; write a topic filter such as meters/{device}/total")
+    }
+    let filter = try TopicFilter(topic)
+    let shape = try choice("payload", PayloadShape.self) ?? .json
+    let device = try device(of: filter, namesDevice: false)
+    let format = MappedFormat(
+      shape, conditions: try conditions(shape), time: try time(shape),
+      values: try mappedValues(filter, shape, device))
+    if case .payload = device, shape != .json {
+      throw SourceProblem("device", "a \(shape.rawValue) payload has no JSON pointers")
+    }
+    return Source(
+      filter, format, device: device, names: try names(), gridCode: try gridCode(of: filter),
+      options: try options())
+  }
+
+  private mutating func conditions(
+    _ shape: PayloadShape
+  ) throws(SourceProblem) -> [(pointer: JSONPointer, text: [UInt8])] {
+    var conditions: [(pointer: JSONPointer, text: [UInt8])] = []
+    for (pointer, text) in try pairs("where") {
+      if shape != .json { throw SourceProblem("where", "only JSON has pointers") }
+      conditions.append((try JSONPointer(pointer, key: "where"), Array(text.utf8)))
+    }
+    return conditions
+  }
+
+  private mutating func time(_ shape: PayloadShape) throws(SourceProblem) -> TimeOrigin {
+    guard let parts = try texts("time"), parts != ["arrival"] else { return .arrival }
+    guard parts.count == 2, shape == .json else {
+      throw SourceProblem(
+        "time",
+        "expected arrival, or for JSON a pointer and unix_s, unix_ms, rfc3339 or "
+          + "local:<zone>, such as [/time, unix_s]")
+    }
+    let pointer = try JSONPointer(parts[0], key: "time")
+    switch parts[1] {
+    case "unix_s": return .payload(pointer, .unixSeconds)
+    case "unix_ms": return .payload(pointer, .unixMilliseconds)
+    case "rfc3339": return .payload(pointer, .rfc3339)
+    case let text where text.hasPrefix("local:"):
+      return .payload(pointer, .local(try LocalZone(String(text.dropFirst("local:".count)))))
+    default:
+      throw SourceProblem(
+        "time", "\"\(parts[1])\" is none of unix_s, unix_ms, rfc3339, local:<zone>")
+    }
+  }
+
+  /// The values of `values`, each with the keys of the entry that it does not give itself.
+  private mutating func mappedValues(
+    _ filter: TopicFilter, _ shape: PayloadShape, _ device: DeviceOrigin
+  ) throws(SourceProblem) -> [MappedValue] {
+    guard let list = node("values") else {
+      return [try mappedValue(filter, shape, device)]
+    }
+    guard let nodes = list.sequence, !nodes.isEmpty, nodes.count <= 64 else {
+      throw SourceProblem("values", "expected a list of 1 to 64 values")
+    }
+    var result: [MappedValue] = []
+    let shared: Set = ["unit", "scale", "mode", "kind", "kind_negative", "interval_seconds"]
+    known.formUnion(shared)
+    for node in nodes {
+      var value = try SourceEntry(node)
+      value.values.merge(values.filter { shared.contains($0.key) }) { own, _ in own }
+      result.append(try value.mappedValue(filter, shape, device))
+      do throws(SourceProblem) { try value.refuseOthers() } catch {
+        throw SourceProblem("values", "\(error)")
+      }
+    }
+    return result
+  }
+
+  private mutating func mappedValue(
+    _ filter: TopicFilter, _ shape: PayloadShape, _ device: DeviceOrigin
+  ) throws(SourceProblem) -> MappedValue {
+    let places = try places(shape)
+    guard let unit = try choice("unit", MeterUnit.self) else {
+      throw SourceProblem("unit", "is missing; no payload says for sure whether it is Wh or kWh")
+    }
+    let scale = try text("scale") ?? "1"
+    let mode = try choice("mode", ValueMode.self) ?? .register
+    if (mode == .power) != unit.isPower {
+      throw SourceProblem("unit", "\(unit.rawValue) does not go with mode \(mode.rawValue)")
+    }
+    guard let flow = try flow("kind") else {
+      throw SourceProblem("kind", "is missing: consumption, production, charge or discharge")
+    }
+    let seconds = try integer("interval_seconds", in: 1...31_622_400)
+    if seconds != nil, mode != .interval {
+      throw SourceProblem("interval_seconds", "only mode interval has it")
+    }
+    let opposite = try self.flow("kind_negative")
+    if opposite != nil, mode == .register {
+      throw SourceProblem("kind_negative", "a register only rises; mode net_register may fall")
+    }
+    return MappedValue(
+      places: places.values, register: try register(filter, device, places.name),
+      conversion: try Conversion(unit, scale: scale), mode: mode, flow: flow, opposite: opposite,
+      intervalSeconds: seconds.map { Int32($0) })
+  }
+
+  private mutating func places(
+    _ shape: PayloadShape
+  ) throws(SourceProblem) -> (values: [ValuePlace], name: String) {
+    let texts = try texts("value")
+    switch shape {
+    case .number:
+      if texts != nil { throw SourceProblem("value", "a number is the whole payload") }
+      return ([.whole], "")
+    case .csv:
+      guard let texts, !texts.isEmpty, texts.count <= 64 else {
+        throw SourceProblem("value", "is missing: the column's position, from 0")
+      }
+      var places: [ValuePlace] = []
+      for text in texts {
+        guard let column = Int(text), (0...9_999).contains(column) else {
+          throw SourceProblem("value", "\"\(text)\" is no column's position, from 0")
+        }
+        places.append(.column(column))
+      }
+      return (places, texts.joined(separator: "+"))
+    case .json:
+      guard let texts, !texts.isEmpty, texts.count <= 64 else {
+        throw SourceProblem(
+          "value", "is missing: a JSON pointer such as /energy, or a list of them")
+      }
+      var places: [ValuePlace] = []
+      for text in texts { places.append(.pointer(try JSONPointer(text, key: "value"))) }
+      return (places, texts.map { String($0.dropFirst()) }.joined(separator: "+"))
+    }
+  }
+
+  /// The register's name: as given, or the levels behind those that name the device, and the value's
+  /// place in the payload.
+  private mutating func register(
+    _ filter: TopicFilter, _ device: DeviceOrigin, _ place: String
+  ) throws(SourceProblem) -> TextTemplate {
+    if let text = try text("register") {
+      if text.isEmpty { throw SourceProblem("register", "is empty") }
+      return try TextTemplate(text, of: filter, key: "register")
+    }
+    var parts: [String] = []
+    if case .topic(let template) = device, let last = template.levels.max() {
+      for (index, level) in filter.levels.enumerated() where index > last {
+        switch level {
+        case .literal(let text): parts.append(text)
+        case .any(let name?): parts.append("{\(name)}")
+        case .any(nil), .rest:
+          throw SourceProblem(
+            "register", "is missing: give + a name, such as {channel}, or set register")
+        }
+      }
+    }
+    if !place.isEmpty { parts.append(place) }
+    let text = parts.isEmpty ? "total" : parts.joined(separator: "/")
+    return try TextTemplate(text, of: filter, key: "register")
+  }
+}

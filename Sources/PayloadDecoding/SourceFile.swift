@@ -1,0 +1,92 @@
+// The file that lists the sources: YAML in, a table of sources out, or the place and cause of a mistake.
+
+import EnergyReadings
+import Yams
+
+/// A mistake in a file of sources. Says where it is and what is allowed.
+public struct SourceFileError: Error, CustomStringConvertible {
+  public var file: String
+  /// Position in the list, from 1; nil where it is the file as a whole.
+  public var entry: Int?
+  /// Line of the file, from 1, where it is known.
+  public var line: Int?
+  public var problem: SourceProblem
+
+  public var description: String {
+    let place = line.map { "\(file):\($0)" } ?? file
+    return "\(place): " + (entry.map { "source \($0): " } ?? "") + "\(problem)"
+  }
+}
+
+/// Reads files of sources.
+public enum SourceFile {
+  /// The sources of a file: a list of them, or an object whose `sources` is one.
+  ///
+  /// - Parameter name: the file's name, for errors.
+  /// - Throws: what is wrong with the first source that has a mistake.
+  public static func table(yaml: String, name: String) throws(SourceFileError) -> SourceTable {
+    var sources: [Source] = []
+    for (number, node) in try entries(yaml, name).enumerated() {
+      do throws(SourceProblem) {
+        sources += try SourceFile.sources(of: node)
+      } catch {
+        throw SourceFileError(
+          file: name, entry: number + 1, line: line(of: error.key, in: node), problem: error)
+      }
+    }
+    do throws(SourceProblem) { return try SourceTable(sources) } catch {
+      throw SourceFileError(file: name, problem: error)
+    }
+  }
+
+  private static func entries(
+    _ yaml: String, _ name: String
+  ) throws(SourceFileError) -> [Node] {
+    func problem(_ words: String, line: Int? = nil) -> SourceFileError {
+      SourceFileError(file: name, line: line, problem: SourceProblem("", words))
+    }
+    let root: Node?
+    do { root = try Yams.compose(yaml: yaml) } catch { throw problem("no YAML: \(error)") }
+    let list = root?.mapping?["sources"] ?? root
+    guard let list, let entries = list.sequence else {
+      throw problem("expected a list of sources, each beginning with \"- topic:\" or \"- format:\"")
+    }
+    return Array(entries)
+  }
+
+  /// The line of a key, or of the entry that lacks it.
+  private static func line(of key: String, in node: Node) -> Int? {
+    let own = node.mapping?.first { $0.key.string == key }
+    return (own?.key ?? node).mark?.line
+  }
+
+  /// The sources that an entry stands for: one, or all of a ready-made mapping.
+  private static func sources(of node: Node) throws(SourceProblem) -> [Source] {
+    var entry = try SourceEntry(node)
+    let format = try entry.text("format") ?? "mapping"
+    if format == "mapping" {
+      let source = try entry.mappedSource()
+      try entry.refuseOthers()
+      return [source]
+    }
+    if let builtIn = BuiltInFormat.named(format) {
+      let sources = try entry.sources(builtIn)
+      try entry.refuseOthers()
+      return sources
+    }
+    guard let ready = ReadyMapping.named(format) else {
+      let names = BuiltInFormat.all.map(\.name) + ReadyMapping.all.map(\.name) + ["mapping"]
+      throw SourceProblem(
+        "format", "no format \"\(format)\"; there are \(names.joined(separator: ", "))")
+    }
+    return try entry.sources(ready)
+  }
+}
+
+extension SourceFile {
+  /// Names of the formats that have a decoder of their own, as `format` takes them.
+  public static var decoders: [String] { BuiltInFormat.all.map(\.name) }
+
+  /// Names of the mappings that come with the program, as `format` takes them.
+  public static var readyMappings: [String] { ReadyMapping.all.map(\.name) }
+}

@@ -1,0 +1,128 @@
+// All sources, and which of them a topic belongs to.
+
+import EnergyReadings
+
+/// The sources of the configuration, besides the own format and GridTokenX's AMI JSON, which are
+/// always there. Compiled once and never changed: a new configuration is a new table.
+public final class SourceTable: Sendable {
+  /// No sources but those that are always there.
+  public static let none = SourceTable()
+
+  public let sources: [Source]
+  /// A tree of levels: the children of a node are a list, since they are few.
+  private let nodes: [Node]
+  /// The literal levels of the nodes.
+  private let words: ByteArena
+
+  private struct Node {
+    var level: TopicFilter.Level
+    var word: ByteSlice = .absent
+    var kind: Kind
+    /// The first child, and the next child of the same parent; -1: none.
+    var child: Int32 = -1
+    var sibling: Int32 = -1
+    /// The source whose filter ends here; -1: none.
+    var source: Int32 = -1
+
+    enum Kind: UInt8 { case word, any, rest }
+  }
+
+  private init() {
+    sources = []
+    nodes = []
+    words = ByteArena()
+  }
+
+  /// - Throws: where two sources, or a source and one that is always there, match the same topic.
+  public init(_ sources: [Source]) throws(SourceProblem) {
+    for (index, source) in sources.enumerated() {
+      for other in sources[..<index] where source.filter.overlaps(other.filter) {
+        throw SourceProblem(
+          "topic",
+          "\"\(source.filter)\" and \"\(other.filter)\" match the same topics; "
+            + "one topic belongs to one source, which may have several values")
+      }
+      for text in TopicRoute.defaultFilters {
+        guard let own = try? TopicFilter(text), own.overlaps(source.filter) else { continue }
+        throw SourceProblem(
+          "topic",
+          "\"\(source.filter)\" matches topics of \"\(own)\", a source that is always there")
+      }
+    }
+    self.sources = sources
+    var nodes = [Node(level: .rest, kind: .rest)]
+    var words = ByteArena()
+    for (number, source) in sources.enumerated() {
+      var node = 0
+      for level in source.filter.levels {
+        node = SourceTable.child(of: node, level, &nodes, &words)
+      }
+      nodes[node].source = Int32(number)
+    }
+    self.nodes = nodes
+    self.words = words
+  }
+
+  /// The child of a node for a level; made where there is none.
+  private static func child(
+    of parent: Int, _ level: TopicFilter.Level, _ nodes: inout [Node], _ words: inout ByteArena
+  ) -> Int {
+    // The names of captures do not matter here.
+    let plain = if case .any = level { TopicFilter.Level.any(name: nil) } else { level }
+    var index = nodes[parent].child
+    while index >= 0 {
+      if nodes[Int(index)].level == plain { return Int(index) }
+      index = nodes[Int(index)].sibling
+    }
+    var node = Node(level: plain, kind: .any)
+    switch plain {
+    case .literal(let text):
+      node.word = words.append(text.utf8.span)
+      node.kind = .word
+    case .any: node.kind = .any
+    case .rest: node.kind = .rest
+    }
+    node.sibling = nodes[parent].child
+    nodes.append(node)
+    nodes[parent].child = Int32(nodes.count - 1)
+    return nodes.count - 1
+  }
+
+  /// The filters that the sources need to be subscribed to, those that are always there included.
+  public var subscriptions: [String] {
+    TopicRoute.defaultFilters + sources.map(\.filter.subscription)
+  }
+
+  /// The source of a topic; nil where it belongs to none.
+  func source(of levels: borrowing TopicLevels, in arena: borrowing ByteArena) -> Source? {
+    guard !sources.isEmpty else { return nil }
+    let first = levels[0]
+    let isReserved = first.count > 0 && arena[first][0] == UInt8(ascii: "$")
+    let found = find(levels, level: 0, below: 0, isReserved: isReserved, in: arena)
+    return found < 0 ? nil : sources[found]
+  }
+
+  /// Number of the source, or -1. No filter overlaps another, so that the first is the only one.
+  private func find(
+    _ levels: borrowing TopicLevels, level: Int, below parent: Int, isReserved: Bool,
+    in arena: borrowing ByteArena
+  ) -> Int {
+    let (isEnd, kept) = (level == levels.count, levels.kept)
+    if isEnd, nodes[parent].source >= 0 { return Int(nodes[parent].source) }
+    var index = Int(nodes[parent].child)
+    while index >= 0 {
+      let kind = nodes[index].kind
+      if kind == .rest, !(isReserved && level == 0) { return Int(nodes[index].source) }
+      var matches = kind == .any && !(isReserved && level == 0)
+      if kind == .word {
+        matches = words.holds(nodes[index].word, equalTo: levels[level], of: arena)
+      }
+      if matches, level < kept {
+        let found = find(levels, level: level + 1, below: index, isReserved: isReserved, in: arena)
+        if found >= 0 { return found }
+      }
+      index = Int(nodes[index].sibling)
+    }
+    return -1
+  }
+}
