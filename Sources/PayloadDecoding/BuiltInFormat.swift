@@ -9,7 +9,17 @@ struct BuiltInFormat: Sendable {
   var namesDevice = false
   var decoder: any PayloadFormat
 
-  static let all: [BuiltInFormat] = []
+  static let all = [
+    BuiltInFormat(
+      name: "shelly", topics: ["+/events/rpc"], namesDevice: true, decoder: ShellyFormat()),
+    BuiltInFormat(
+      name: "tasmota",
+      topics: ["tele/{device}/SENSOR", "stat/{device}/STATUS8", "stat/{device}/STATUS10"],
+      decoder: TasmotaFormat()),
+    BuiltInFormat(name: "obis", namesDevice: true, decoder: OBISFormat()),
+    BuiltInFormat(name: "senml", namesDevice: true, decoder: SenMLFormat()),
+    BuiltInFormat(name: "gridtokenx-obis", namesDevice: true, decoder: GridTokenXFormat()),
+  ]
 
   static func named(_ name: String) -> BuiltInFormat? { all.first { $0.name == name } }
 }

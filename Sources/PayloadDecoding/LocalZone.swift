@@ -45,16 +45,17 @@ public final class LocalZone: Sendable {
   ///     left out, is read as if the clock had not been changed yet.
   public func moment(local: Int64, season: Season?, near arrival: Timestamp) -> Timestamp {
     let after = index(at: local - offsets[0])
-    var found: [Int64] = []
-    found.reserveCapacity(2)
+    var (first, second): (Int64?, Int64?) = (nil, nil)
     for index in max(0, after - 2)...min(after + 2, starts.count - 1) {
       let moment = local - offsets[index]
-      if self.index(at: moment) == index { found.append(moment) }
+      let holds =
+        starts[index] <= moment && (index + 1 == starts.count || moment < starts[index + 1])
+      if holds { (first, second) = first == nil ? (moment, nil) : (first, moment) }
     }
-    guard let first = found.first else {
+    guard let first else {
       return Timestamp(microseconds: local - offsets[max(0, index(at: local) - 1)])
     }
-    guard let second = found.dropFirst().first else { return Timestamp(microseconds: first) }
+    guard let second else { return Timestamp(microseconds: first) }
     switch season {
     case .summer?: return Timestamp(microseconds: min(first, second))
     case .winter?: return Timestamp(microseconds: max(first, second))

@@ -10,14 +10,15 @@ public struct PayloadDecoder {
   public static let maximumReadings = 10_000
 
   let parser = JSONParser()
-  private let sources: SourceTable
 
-  /// - Parameter sources: those of the configuration.
-  public init(sources: SourceTable = .none) { self.sources = sources }
+  public init() {}
 
   /// Decodes `message`, whose bytes stand in `arena`; `decoded` is emptied first.
+  ///
+  /// - Parameter sources: those of the configuration, besides the topics that are always there.
   public func decode(
-    _ message: Message, in arena: inout ByteArena, into decoded: inout DecodedReadings
+    _ message: Message, from sources: SourceTable = .none, in arena: inout ByteArena,
+    into decoded: inout DecodedReadings
   ) {
     decoded.removeAll()
     let route = TopicRoute(topic: message.topic, in: arena)
@@ -38,7 +39,7 @@ public struct PayloadDecoder {
       case .ingestorStatus:
         return
       case .unknown:
-        try decodeSourced(message, in: &arena, into: &decoded)
+        try decodeSourced(message, from: sources, in: &arena, into: &decoded)
       }
     } catch {
       let device = route.device.isPresent ? route.device : decoded.device
@@ -49,7 +50,8 @@ public struct PayloadDecoder {
 
   /// Decodes a message of one of the configuration's sources.
   private func decodeSourced(
-    _ message: Message, in arena: inout ByteArena, into decoded: inout DecodedReadings
+    _ message: Message, from sources: SourceTable, in arena: inout ByteArena,
+    into decoded: inout DecodedReadings
   ) throws(Rejection) {
     let levels = TopicLevels(message.topic, in: arena)
     guard let source = sources.source(of: levels, in: arena) else {

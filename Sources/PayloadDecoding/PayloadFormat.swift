@@ -45,10 +45,16 @@ struct SourcedMessage {
   }
 
   /// A sample of this source's device; caps and digits are those of the source.
+  ///
+  /// - Throws: where the register's name has not 1 to 100 characters.
   func sample(
     _ register: ByteSlice, of device: ByteSlice, _ measure: RegisterSample.Measure, _ value: Int64,
     at moment: Moment, flow: RegisterSample.Flow, in arena: inout ByteArena
-  ) -> RegisterSample {
+  ) throws(Rejection) -> RegisterSample {
+    if register.count == 0 || (register.count > 100 && arena[register].characterCount > 100) {
+      throw Rejection(
+        .outOfRange, path: "$", detail: "the register's name has not 1 to 100 characters")
+    }
     var sample = RegisterSample(
       device: device, register: register, measure: measure, value: value,
       timestamp: moment.timestamp, flow: flow)

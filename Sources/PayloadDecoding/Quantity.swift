@@ -21,6 +21,15 @@ public enum MeterUnit: String, Sendable, CaseIterable {
     self == .milliwatt || self == .watt || self == .kilowatt || self == .megawatt
   }
 
+  /// The energy of that power in a second.
+  var timesSecond: MeterUnit {
+    switch self {
+    case .kilowatt: .kilojoule
+    case .megawatt: .megajoule
+    default: .joule
+    }
+  }
+
   /// What one of it is in micro-kWh or mW: 10^`shift` × `numerator` / `denominator`.
   fileprivate var factor: (shift: Int, numerator: Int64, denominator: Int64) {
     switch self {

@@ -21,6 +21,8 @@ public struct SourceOptions: Sendable {
   /// Whether tariff registers are taken from messages that hold one register each; default no, since
   /// the total comes as well.
   public var takesTariffs = false
+  /// Registers by the vendor's or user's own names, for formats whose names are free.
+  var registers: [(name: [UInt8], flow: RegisterSample.Flow)] = []
 
   public init() {}
 }

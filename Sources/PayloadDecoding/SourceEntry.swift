@@ -82,15 +82,10 @@ struct SourceEntry {
   /// What energy is: `consumption`, `production`, `charge` or `discharge`.
   mutating func flow(_ key: String) throws(SourceProblem) -> RegisterSample.Flow? {
     guard let text = try text(key) else { return nil }
-    switch text {
-    case "consumption": return .init(.consumption)
-    case "production": return .init(.production)
-    case "charge": return .init(.storage, .charge)
-    case "discharge": return .init(.storage, .discharge)
-    default:
-      throw SourceProblem(
-        key, "\"\(text)\" is none of consumption, production, charge, discharge")
+    guard let flow = RegisterSample.Flow(text) else {
+      throw SourceProblem(key, RegisterSample.Flow.expected(text))
     }
+    return flow
   }
 
   mutating func texts(_ key: String) throws(SourceProblem) -> [String]? {
@@ -199,6 +194,20 @@ struct SourceEntry {
     return try self.flow(key) ?? flow
   }
 
+  /// What registers of the user's own names count.
+  private mutating func registers() throws(SourceProblem) -> [(
+    name: [UInt8], flow: RegisterSample.Flow
+  )] {
+    var registers: [(name: [UInt8], flow: RegisterSample.Flow)] = []
+    for (name, text) in try pairs("registers") {
+      guard let flow = RegisterSample.Flow(text) else {
+        throw SourceProblem("registers", "\"\(name)\": \(RegisterSample.Flow.expected(text))")
+      }
+      registers.append((Array(name.utf8), flow))
+    }
+    return registers
+  }
+
   mutating func sources(_ format: BuiltInFormat) throws(SourceProblem) -> [Source] {
     let own = try text("topic")
     if own == nil, format.topics.isEmpty {
@@ -211,6 +220,7 @@ struct SourceEntry {
     options.unit = try choice("unit", MeterUnit.self)
     if options.unit?.isPower == true { throw SourceProblem("unit", "counts power, not energy") }
     options.takesTariffs = try flag("tariffs") ?? false
+    options.registers = try registers()
     let names = try names()
     var sources: [Source] = []
     for topic in own.map({ [$0] }) ?? format.topics {
@@ -411,5 +421,21 @@ struct SourceEntry {
     if !place.isEmpty { parts.append(place) }
     let text = parts.isEmpty ? "total" : parts.joined(separator: "/")
     return try TextTemplate(text, of: filter, key: "register")
+  }
+}
+
+extension RegisterSample.Flow {
+  fileprivate init?(_ name: String) {
+    switch name {
+    case "consumption": self.init(.consumption)
+    case "production": self.init(.production)
+    case "charge": self.init(.storage, .charge)
+    case "discharge": self.init(.storage, .discharge)
+    default: return nil
+    }
+  }
+
+  fileprivate static func expected(_ name: String) -> String {
+    "\"\(name)\" is none of consumption, production, charge, discharge"
   }
 }

@@ -55,7 +55,7 @@ enum Topics {
 
 func decode(
   _ payload: [UInt8], on topic: String, with decoder: PayloadDecoder = PayloadDecoder(),
-  receivedAt: Timestamp = Timestamp(microseconds: 0)
+  from sources: SourceTable = .none, receivedAt: Timestamp = Timestamp(microseconds: 0)
 ) -> Outcome {
   var outcome = Outcome()
   var decoded = DecodedReadings()
@@ -63,7 +63,7 @@ func decode(
   let message = Message(
     topic: outcome.arena.append(topicBytes.span), payload: outcome.arena.append(payload.span),
     receivedAt: receivedAt)
-  decoder.decode(message, in: &outcome.arena, into: &decoded)
+  decoder.decode(message, from: sources, in: &outcome.arena, into: &decoded)
   outcome.samples = decoded.samples.map(\.sample)
   outcome.sampleIndices = decoded.samples.map(\.place.index)
   outcome.skipped = decoded.skipped

@@ -263,6 +263,6 @@ private let energy = "value: /e, unit: Wh, kind: consumption"
     let long = String(repeating: "x", count: 101)
     #expect(
       try SourcedDecoder("- {topic: \"a/{device}/{x}\", \(number)}").lines("1", on: "a/d/\(long)")
-        == ["out_of_range topic"])
+        == ["out_of_range $"])
   }
 }

@@ -5,12 +5,13 @@ import PayloadDecoding
 
 /// A worker's decoder with the sources of a YAML text.
 struct SourcedDecoder {
-  private let decoder: PayloadDecoder
+  private let decoder = PayloadDecoder()
+  private let sources: SourceTable
   /// When messages arrive: 2026-06-10T07:00:00Z.
   static let arrival = Timestamp(microseconds: 1_781_074_800_000_000)
 
   init(_ yaml: String) throws {
-    decoder = PayloadDecoder(sources: try SourceFile.table(yaml: yaml, name: "sources.yaml"))
+    sources = try SourceFile.table(yaml: yaml, name: "sources.yaml")
   }
 
   func decode(
@@ -22,7 +23,8 @@ struct SourcedDecoder {
   func decode(
     _ payload: [UInt8], on topic: String, receivedAt: Timestamp = arrival
   ) -> Outcome {
-    PayloadDecodingTests.decode(payload, on: topic, with: decoder, receivedAt: receivedAt)
+    PayloadDecodingTests.decode(
+      payload, on: topic, with: decoder, from: sources, receivedAt: receivedAt)
   }
 
   /// ``Outcome/lines`` of a message.

@@ -28,16 +28,31 @@ enum ValuePlace: Sendable {
 }
 
 /// One number of a payload, or several that are summed, and what it means.
-struct MappedValue: Sendable {
-  var places: [ValuePlace]
-  var register: TextTemplate
-  var conversion: Conversion
-  var mode: ValueMode
-  var flow: RegisterSample.Flow
+///
+/// A class, since a structure of arrays and references would be copied for each message.
+final class MappedValue: Sendable {
+  let places: [ValuePlace]
+  let register: TextTemplate
+  let conversion: Conversion
+  let mode: ValueMode
+  let flow: RegisterSample.Flow
   /// What the fall of a net register is, or a negative value; nil: no energy of anybody's.
-  var opposite: RegisterSample.Flow?
+  let opposite: RegisterSample.Flow?
   /// Length of an interval, s; nil where the source does not say.
-  var intervalSeconds: Int32?
+  let intervalSeconds: Int32?
+
+  init(
+    places: [ValuePlace], register: TextTemplate, conversion: Conversion, mode: ValueMode,
+    flow: RegisterSample.Flow, opposite: RegisterSample.Flow?, intervalSeconds: Int32?
+  ) {
+    self.places = places
+    self.register = register
+    self.conversion = conversion
+    self.mode = mode
+    self.flow = flow
+    self.opposite = opposite
+    self.intervalSeconds = intervalSeconds
+  }
 }
 
 /// A payload that a mapping describes.
@@ -159,11 +174,7 @@ final class MappedFormat: PayloadFormat {
         detail: "a total below 0; mode net_register has those, and so has power")
     }
     let register = value.register.text(heard.levels, in: &arena)
-    guard register.count > 0, arena[register].characterCount <= 100 else {
-      throw Rejection(
-        .outOfRange, path: "topic", detail: "the register's name has not 1 to 100 characters")
-    }
-    var sample = heard.sample(
+    var sample = try heard.sample(
       register, of: device, measure, amount, at: moment, flow: value.flow, in: &arena)
     sample.opposite = value.opposite
     return sample

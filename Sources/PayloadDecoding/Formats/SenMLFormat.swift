@@ -1,0 +1,265 @@
+// SenML (RFC 8428): records of names, units, values and times, and base fields that hold for all that
+// follow.
+
+import EnergyReadings
+
+/// A SenML pack in JSON. Of its records, those are taken whose name ends with an OBIS code of an energy
+/// register (`meter:H14:1.8.0`), or with a name that the source lists.
+///
+/// - Units are J of RFC 8428, Wh and kWh of RFC 8798, and the other multiples of both; a record of W
+///   is taken by its sum `s`, the integral over time: joules.
+/// - The device is what stands before that name, without the separator.
+/// - Time is `bt + t`; below 2^28 it is relative to the arrival, and so is its absence.
+///
+/// Values are `bv + v`, each converted and rounded, then added.
+struct SenMLFormat: PayloadFormat {
+  func decode(
+    _ heard: borrowing SourcedMessage, with parser: JSONParser, in arena: inout ByteArena,
+    into decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    try heard.parse(with: parser, in: &arena)
+    guard parser[0].kind == .array else {
+      throw Rejection(.wrongType, path: "$", detail: "expected an array of SenML records")
+    }
+    var base = SenMLRecord()
+    var number: Int32 = 0
+    for index in parser.members(of: 0) {
+      let place = ReadingPlace(index: number, text: heard.message.payload)
+      do throws(Rejection) {
+        let record = try SenMLRecord(index, after: &base, parser, &arena)
+        try take(record, place, heard, parser, &arena, &decoded)
+      } catch {
+        decoded.rejected.append(
+          .init(
+            rejection: error.inside(element: number), place: place, kind: nil,
+            device: decoded.device))
+      }
+      number += 1
+    }
+  }
+
+  private func take(
+    _ record: SenMLRecord, _ place: ReadingPlace, _ heard: borrowing SourcedMessage,
+    _ parser: JSONParser, _ arena: inout ByteArena, _ decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    let whole = try record.name(in: &arena)
+    let (stem, name) = arena.split(whole)
+    guard let flow = flow(of: name, heard.source.options, arena),
+      let amount = try amount(of: record, in: &arena)
+    else {
+      decoded.skipped += 1
+      return
+    }
+    if amount < 0 || amount >= 1_000_000_000_000_000 {
+      throw Rejection(
+        .outOfRange, path: "$.v", detail: "a total of 0 to 999999999 kWh is expected")
+    }
+    let device = try heard.device(own: stem, with: parser, in: &arena)
+    decoded.device = device
+    let moment = try moment(of: record, heard, &arena)
+    let sample = try heard.sample(
+      name, of: device, .register, amount, at: moment, flow: flow, in: &arena)
+    decoded.samples.append(.init(sample: sample, place: place))
+  }
+
+  /// What a register's rise is; nil where it is none of energy.
+  private func flow(
+    of name: ByteSlice, _ options: SourceOptions, _ arena: borrowing ByteArena
+  ) -> RegisterSample.Flow? {
+    for index in options.registers.indices {
+      let listed = options.registers[index].name
+      if arena[name].elementsEqual(listed.span) { return options.registers[index].flow }
+    }
+    switch OBISCode(arena[name])?.role {
+    case .importTotal: return options.importFlow
+    case .exportTotal: return options.exportFlow
+    case .importTariff: return options.takesTariffs ? options.importFlow : nil
+    case .exportTariff: return options.takesTariffs ? options.exportFlow : nil
+    default: return nil
+    }
+  }
+
+  /// Micro-kWh; nil where the record has no energy to tell.
+  private func amount(
+    of record: SenMLRecord, in arena: inout ByteArena
+  ) throws(Rejection) -> Int64? {
+    guard record.unit.isPresent else {
+      throw Rejection(.missingField, path: "$.u", detail: "a unit, as u or bu")
+    }
+    guard let unit = MeterUnit(arena[record.unit]) else {
+      throw Rejection(
+        .wrongType, path: "$.u",
+        detail: "\"\(arena.string(record.unit).prefix(40))\" is no unit of energy")
+    }
+    let fields =
+      unit.isPower ? (record.baseSum, record.sum) : (record.baseValue, record.value)
+    guard fields.1 != nil || (unit.isPower && fields.0 != nil) else { return nil }
+    let conversion = Conversion(unit.isPower ? unit.timesSecond : unit)
+    var total: Int64 = 0
+    for case let text? in [fields.0, fields.1] {
+      guard let part = try arena.amount(of: text, at: "$.v", by: conversion) else { return nil }
+      total += part
+    }
+    return total
+  }
+
+  private func moment(
+    of record: SenMLRecord, _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
+  ) throws(Rejection) -> Moment {
+    var microseconds: Int64 = 0
+    for case let text? in [record.baseTime, record.time] {
+      // Below 10^12 s each.
+      guard let part = try? ExactDecimal.parse(arena[text], integerDigits: 12, scale: 6) else {
+        throw Rejection(.outOfRange, path: "$.t", detail: "expected seconds")
+      }
+      microseconds += part
+    }
+    if microseconds.magnitude < 268_435_456 * 1_000_000 {
+      return Moment(
+        timestamp: Timestamp(microseconds: heard.message.receivedAt.microseconds + microseconds),
+        isArrival: true)
+    }
+    let timestamp = Timestamp(microseconds: microseconds)
+    // 2015-01-01T00:00:00Z.
+    if microseconds >= 1_420_070_400_000_000 { return Moment(timestamp: timestamp) }
+    guard heard.source.options.allowsArrival else {
+      throw Rejection(
+        .outOfRange, path: "$.t", detail: "the clock was never set: it shows \(timestamp)")
+    }
+    return heard.arrival
+  }
+}
+
+/// A record with the base fields that hold for it.
+private struct SenMLRecord {
+  var baseName: ByteSlice = .absent
+  var baseTime: ByteSlice?
+  var baseUnit: ByteSlice = .absent
+  var baseValue: ByteSlice?
+  var baseSum: ByteSlice?
+  private var ownName: ByteSlice = .absent
+  private(set) var unit: ByteSlice = .absent
+  private(set) var value: ByteSlice?
+  private(set) var sum: ByteSlice?
+  private(set) var time: ByteSlice?
+
+  init() {}
+
+  /// Reads the record at `index`; its base fields are kept in `base` for those that follow.
+  init(
+    _ index: Int, after base: inout SenMLRecord, _ parser: JSONParser, _ arena: inout ByteArena
+  ) throws(Rejection) {
+    self = base
+    guard parser[index].kind == .object else {
+      throw Rejection(.wrongType, path: "$", detail: "expected a SenML record")
+    }
+    var ownUnit = ByteSlice.absent
+    for member in parser.members(of: index) {
+      let node = parser[member]
+      let key = parser.key(of: node, in: &arena)
+      switch arena[key].label {
+      case .baseName: baseName = try text(node, parser, &arena)
+      case .baseTime: baseTime = try number(node, arena)
+      case .baseUnit: baseUnit = try text(node, parser, &arena)
+      case .baseValue: baseValue = try number(node, arena)
+      case .baseSum: baseSum = try number(node, arena)
+      case .name: ownName = try text(node, parser, &arena)
+      case .unit: ownUnit = try text(node, parser, &arena)
+      case .value: value = try number(node, arena)
+      case .sum: sum = try number(node, arena)
+      case .time: time = try number(node, arena)
+      case .mustUnderstand:
+        // RFC 8428, section 4.4.
+        throw Rejection(
+          .unsupportedFormat, path: arena.path(node), detail: "a field that must be understood")
+      case .other: break
+      }
+    }
+    unit = ownUnit.isPresent ? ownUnit : baseUnit
+    (base.baseName, base.baseTime, base.baseUnit) = (baseName, baseTime, baseUnit)
+    (base.baseValue, base.baseSum) = (baseValue, baseSum)
+  }
+
+  /// `bn` and `n`, one behind the other.
+  func name(in arena: inout ByteArena) throws(Rejection) -> ByteSlice {
+    guard ownName.count > 0 || baseName.count > 0 else {
+      throw Rejection(.missingField, path: "$.n", detail: "a name, as n or bn")
+    }
+    if baseName.count == 0 { return ownName }
+    let start = arena.append(baseName)
+    let end = arena.append(ownName)
+    return ByteSlice(offset: Int(start.offset), count: Int(start.count + end.count))
+  }
+
+  private func text(
+    _ node: JSONNode, _ parser: JSONParser, _ arena: inout ByteArena
+  ) throws(Rejection) -> ByteSlice {
+    guard node.kind == .string else { throw arena.wrongType(node, expected: "a string") }
+    return parser.text(of: node, in: &arena)
+  }
+
+  private func number(
+    _ node: JSONNode, _ arena: borrowing ByteArena
+  ) throws(Rejection) -> ByteSlice? {
+    if node.kind == .null { return nil }
+    guard node.kind == .number else { throw arena.wrongType(node, expected: "a number") }
+    return node.value
+  }
+}
+
+/// The fields of a record that matter here (RFC 8428, section 4.3).
+private enum SenMLLabel {
+  case baseName, baseTime, baseUnit, baseValue, baseSum
+  case name, unit, value, sum, time
+  case mustUnderstand, other
+}
+
+extension Span where Element == UInt8 {
+  fileprivate var label: SenMLLabel {
+    switch count {
+    case 1 where self[0] == UInt8(ascii: "n"): .name
+    case 1 where self[0] == UInt8(ascii: "u"): .unit
+    case 1 where self[0] == UInt8(ascii: "v"): .value
+    case 1 where self[0] == UInt8(ascii: "s"): .sum
+    case 1 where self[0] == UInt8(ascii: "t"): .time
+    case 2 where elementsEqual("bn"): .baseName
+    case 2 where elementsEqual("bt"): .baseTime
+    case 2 where elementsEqual("bu"): .baseUnit
+    case 2 where elementsEqual("bv"): .baseValue
+    case 2 where elementsEqual("bs"): .baseSum
+    case 1... where self[count - 1] == UInt8(ascii: "_"): .mustUnderstand
+    default: .other
+    }
+  }
+}
+
+extension ByteArena {
+  /// What stands before the last `:` or `/`, absent where there is none, and what stands behind it.
+  ///
+  /// A code may have a colon of its own, `1-0:1.8.0`; then it is the part before that counts.
+  fileprivate func split(_ name: ByteSlice) -> (stem: ByteSlice, name: ByteSlice) {
+    let bytes = self[name]
+    var end = bytes.count
+    while true {
+      var cut = end - 1
+      while cut >= 0, bytes[cut] != UInt8(ascii: ":"), bytes[cut] != UInt8(ascii: "/") { cut -= 1 }
+      guard cut >= 0 else { return (.absent, name) }
+      let isInCode =
+        end == bytes.count && cut >= 3 && bytes[cut] == UInt8(ascii: ":")
+        && bytes[cut - 1].isDigit && bytes[cut - 2] == UInt8(ascii: "-") && bytes[cut - 3].isDigit
+        && (cut == 3 || bytes[cut - 4] == UInt8(ascii: ":") || bytes[cut - 4] == UInt8(ascii: "/"))
+      if isInCode {
+        end = cut
+        continue
+      }
+      return (
+        name.subslice(from: 0, count: cut),
+        name.subslice(from: cut + 1, count: bytes.count - cut - 1)
+      )
+    }
+  }
+}
+
+extension UInt8 {
+  fileprivate var isDigit: Bool { self &- UInt8(ascii: "0") < 10 }
+}
