@@ -127,7 +127,7 @@ public final class Batch {
 
   private func add(_ message: Message, _ reference: ReferenceData) {
     take(message, reference)
-    decoder.decode(message, in: &arena, into: &decoded)
+    decoder.decode(message, from: reference.sources, in: &arena, into: &decoded)
     ledger.unknownFields += decoded.unknownFields
     let before = count
     for index in decoded.accepted.indices where isAsked(decoded.accepted[index].place) {

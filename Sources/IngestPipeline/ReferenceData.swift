@@ -1,20 +1,23 @@
-// What the database says about devices and rules: the data that readings are completed and judged
-// by, and the holder that workers take the current state from.
+// What the database says about devices and rules, and the configuration about sources: the data that
+// messages are read, completed and judged by, and the holder that workers take the current state from.
 
 import CheckRules
 import Dispatch
+import PayloadDecoding
 import PostgresStore
 import Synchronization
 
-/// A snapshot of registry and rules. A batch is judged by one snapshot from its first message to
+/// A snapshot of registry, rules and sources. A batch is judged by one snapshot from its first message to
 /// its last.
 public struct ReferenceData: Sendable {
   public var registry: MeterRegistry
   public var rules: RuleSet
+  public var sources: SourceTable
 
-  public init(registry: MeterRegistry, rules: RuleSet) {
+  public init(registry: MeterRegistry, rules: RuleSet, sources: SourceTable = .none) {
     self.registry = registry
     self.rules = rules
+    self.sources = sources
   }
 
   /// No devices, and no rules but those of plausibility.
@@ -22,17 +25,18 @@ public struct ReferenceData: Sendable {
 
   /// Reads registry and rules.
   public static func load(
-    _ plausibility: PlausibilitySettings, over connection: PostgresConnection
+    _ plausibility: PlausibilitySettings, sources: SourceTable = .none,
+    over connection: PostgresConnection
   ) throws(PostgresError) -> ReferenceData {
     ReferenceData(
       registry: try MeterRegistry.load(over: connection),
-      rules: try RuleCatalog.load(over: connection).compiled(plausibility))
+      rules: try RuleCatalog.load(over: connection).compiled(plausibility), sources: sources)
   }
 }
 
 /// Holds the snapshot that workers judge by.
 public final class ReferenceHolder: Sendable {
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   /// Left when registry and rules are there for the first time.
   private let firstLoad = DispatchGroup()
   let plausibility: PlausibilitySettings
@@ -40,11 +44,13 @@ public final class ReferenceHolder: Sendable {
   private struct State {
     var registry: MeterRegistry?
     var rules: RuleSet?
+    var sources: SourceTable
     var isComplete: Bool { registry != nil && rules != nil }
   }
 
-  public init(_ plausibility: PlausibilitySettings = .init()) {
+  public init(_ plausibility: PlausibilitySettings = .init(), sources: SourceTable = .none) {
     self.plausibility = plausibility
+    state = Mutex(State(sources: sources))
     firstLoad.enter()
   }
 
@@ -54,7 +60,8 @@ public final class ReferenceHolder: Sendable {
   /// The newest snapshot; empty before the first load.
   public var current: ReferenceData {
     state.withLock {
-      ReferenceData(registry: $0.registry ?? .empty, rules: $0.rules ?? .withoutChecks)
+      ReferenceData(
+        registry: $0.registry ?? .empty, rules: $0.rules ?? .withoutChecks, sources: $0.sources)
     }
   }
 
@@ -72,6 +79,8 @@ public final class ReferenceHolder: Sendable {
 
   func replace(registry: MeterRegistry) { replace { $0.registry = registry } }
   func replace(rules: RuleSet) { replace { $0.rules = rules } }
+  /// Messages that arrive from now on are read by these.
+  public func replace(sources: SourceTable) { replace { $0.sources = sources } }
 
   private func replace(_ change: (inout sending State) -> Void) {
     let isFirst = state.withLock { state in

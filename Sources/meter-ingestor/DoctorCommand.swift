@@ -5,6 +5,7 @@ import EnergyReadings
 import Foundation
 import IngestPipeline
 import MQTTSession
+import PayloadDecoding
 import PostgresStore
 
 struct DoctorCommand: AsyncParsableCommand {
@@ -45,7 +46,7 @@ private struct Examination {
   init(_ settings: Settings) { self.settings = settings }
 
   func run() -> [Finding] {
-    var findings = [broker()]
+    var findings = sources() + [broker()]
     do {
       let connection = try PostgresConnection(
         url: settings.postgresURL, applicationName: "meter-ingestor doctor")
@@ -63,6 +64,22 @@ private struct Examination {
       findings.append(Finding(name: "database", ok: false, text: "\(error)"))
     }
     return findings
+  }
+
+  /// What is heard besides the own topics. A mistake in the file ends every command at once.
+  private func sources() -> [Finding] {
+    let file = settings.texts[.ingestSources] ?? ""
+    if file.isEmpty { return [] }
+    let unheard = settings.sources.sources.map(\.filter.subscription).filter {
+      !settings.worker.filters.contains($0)
+    }
+    return [
+      Finding(
+        name: "sources", ok: true,
+        text: "\(settings.sources.sources.count) topic filters in \(file)"
+          + (unheard.isEmpty
+            ? "" : "; mqtt.topics is set and must cover \(unheard.joined(separator: ", "))"))
+    ]
   }
 
   private func check(_ name: String, _ body: () throws -> Finding) -> Finding {

@@ -87,7 +87,8 @@ private struct Draining {
     let connection = try PostgresConnection(
       url: worker.postgresURL, applicationName: "meter-ingestor drain")
     try SchemaCheck.check(connection)
-    let reference = try ReferenceData.load(services.settings.plausibility, over: connection)
+    let reference = try ReferenceData.load(
+      services.settings.plausibility, sources: services.settings.sources, over: connection)
     if let spool = worker.spool { try expectUnused(spool) }
     let drain = SessionDrain(
       worker, reference: reference, states: services.states, observer: services.reporter,

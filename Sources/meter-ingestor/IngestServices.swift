@@ -37,7 +37,7 @@ struct IngestServices {
   /// - Parameter onListening: told the status page's address.
   /// - Throws: ``SettingError`` where the page may not be served so.
   func all(onListening: @escaping @Sendable (BoundAddress) -> Void) throws -> [any Service] {
-    let reference = ReferenceHolder(settings.plausibility)
+    let reference = ReferenceHolder(settings.plausibility, sources: settings.sources)
     let keeper = DeadLetterKeeper(
       postgresURL: settings.postgresURL, enrichment: settings.worker.enrichment,
       reference: reference, retention: settings.retention,
@@ -60,6 +60,11 @@ struct IngestServices {
         observer: ReferenceReporter(
           registry: registry, logger: logger, deadLetters: keeper, onFailure: reporter.failed)),
     ]
+    if let file = settings.texts[.ingestSources], !file.isEmpty {
+      services.append(
+        SourceReloader(
+          file: file, holder: reference, filters: settings.worker.filters, logger: logger))
+    }
     for number in 0..<settings.workers {
       services.append(
         Worker(

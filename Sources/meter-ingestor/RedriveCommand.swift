@@ -34,7 +34,8 @@ struct RedriveCommand: AsyncParsableCommand {
       defer { progress.end() }
       let redrive = Redrive(connection, enrichment: settings.worker.enrichment) {
         (connection) throws(PostgresError) in
-        try ReferenceData.load(settings.plausibility, over: connection)
+        try ReferenceData.load(
+          settings.plausibility, sources: settings.sources, over: connection)
       }
       return try redrive.run(filter) { tried in
         progress.show(tried, "letters tried")

@@ -158,7 +158,8 @@ private struct DirectReplay {
         url: settings.postgresURL, applicationName: "meter-ingestor replay")
     }
     try SchemaCheck.check(connections[0])
-    let reference = try ReferenceData.load(services.settings.plausibility, over: connections[0])
+    let reference = try ReferenceData.load(
+      services.settings.plausibility, sources: services.settings.sources, over: connections[0])
     let commits = CommitQueue(connections, observer: services.reporter, makeBatch: makeBatch)
     var batch = makeBatch()
     var progress = ProgressLine()

@@ -16,6 +16,7 @@ enum SettingKey: String, CaseIterable {
   case ingestWorkers = "ingest.workers"
   case ingestBatchSize = "ingest.batch-size"
   case ingestLinger = "ingest.linger"
+  case ingestSources = "ingest.sources"
   case ingestUnregistered = "ingest.unregistered"
   case ingestUnregisteredStorage = "ingest.unregistered-storage"
   case ingestTariff = "ingest.tariff"
@@ -66,7 +67,7 @@ enum SettingKey: String, CaseIterable {
     .mqttShareGroup: ("", "group of the shared subscription; the client id when workers > 1"),
     .mqttTopics: (
       "gridtokenx/v1/#,gridtokenx/ami/telemetry/+",
-      "topic filters, separated by commas"
+      "topic filters, separated by commas; unless set, those of ingest.sources as well"
     ),
     .mqttVersion: ("5", "5, or 3 for brokers without MQTT 5"),
     .mqttKeepAlive: ("300s", "longer than the longest wait for a commit, 10s…65535s"),
@@ -77,6 +78,7 @@ enum SettingKey: String, CaseIterable {
     .ingestWorkers: ("1", "threads, each with a session and a connection, 1…64"),
     .ingestBatchSize: ("10000", "readings at which a batch is committed, 1…1000000"),
     .ingestLinger: ("20ms", "how long a message waits for company when no more arrive, 0ms…60s"),
+    .ingestSources: ("", "YAML file of further sources: their formats, topics and devices"),
     .ingestUnregistered: (
       "accept",
       "producers and consumers that no registry knows: accept or reject"

@@ -9,6 +9,7 @@ import IngestPipeline
 import Logging
 import MQTTSession
 import Monitoring
+import PayloadDecoding
 import Spool
 import SystemPackage
 
@@ -73,6 +74,8 @@ struct Settings {
   var rememberedMeters: Int
   var retention = DeadLetterRetention()
   var monitoring: MonitoringSettings
+  /// Sources besides those that are always there.
+  var sources: SourceTable
 
   var postgresURL: String { worker.postgresURL }
   var mqtt: MQTTSettings { worker.mqtt }
@@ -110,8 +113,11 @@ struct Settings {
     http = try values.address(.httpListen)
     metricsInterval = try values.duration(.metricsInterval, in: .seconds(1)...(.seconds(3_600)))
     logLevel = try values.choice(.logLevel, Logger.Level.init(rawValue:))
+    sources = try Settings.sources(in: values[.ingestSources])
+    let isSet = values[.mqttTopics] != SettingKey.mqttTopics.defaultValue
     worker = WorkerSettings(
-      mqtt: try Settings.mqtt(values), filters: try values.topicFilters(.mqttTopics),
+      mqtt: try Settings.mqtt(values),
+      filters: isSet ? try values.topicFilters(.mqttTopics) : sources.subscriptions,
       postgresURL: values[.postgresURL])
     worker.batchSize = try values.integer(.ingestBatchSize, in: 1...1_000_000)
     worker.linger = try values.duration(.ingestLinger, in: .zero...(.seconds(60)))
@@ -126,6 +132,22 @@ struct Settings {
     retention.count = try values.integer(.deadLettersLimit, in: 0...1_000_000_000)
     retention.flagAge = try values.duration(.rulesFlagsKeep, in: ever)
     monitoring = try values.monitoring()
+  }
+
+  /// Reads a file of sources; none where no file is named.
+  static func sources(in file: String) throws -> SourceTable {
+    if file.isEmpty { return .none }
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw SettingError(key: .ingestSources, problem: "\(file) cannot be read")
+    }
+    guard let yaml = String(data: data, encoding: .utf8) else {
+      throw SettingError(key: .ingestSources, problem: "\(file) is not UTF-8")
+    }
+    do {
+      return try SourceFile.table(yaml: yaml, name: file)
+    } catch {
+      throw SettingError(key: .ingestSources, problem: "\(error)")
+    }
   }
 
   private static func mqtt(_ values: SettingTexts) throws -> MQTTSettings {

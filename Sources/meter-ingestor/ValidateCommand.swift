@@ -109,7 +109,8 @@ private struct Validation {
     let connection = try PostgresConnection(
       url: settings.postgresURL, applicationName: "meter-ingestor validate")
     try SchemaCheck.check(connection)
-    let reference = try ReferenceData.load(settings.plausibility, over: connection)
+    let reference = try ReferenceData.load(
+      settings.plausibility, sources: settings.sources, over: connection)
     var report = ValidationReport()
     var progress = ProgressLine()
     var places: [String] = []

@@ -79,18 +79,11 @@ extension FuzzTarget {
 
   /// The payloads of the capture that has one of everything that goes wrong.
   static func hostilePayloads() throws -> [[UInt8]] {
-    let reader = try CaptureReader(file: Fixtures.path("hostile-day.ndjson.gz"))
     var payloads: Set<[UInt8]> = []
-    while true {
-      switch try reader.next() {
-      case .end: return payloads.sorted { $0.lexicographicallyPrecedes($1) }
-      case .broken(let problem): throw FuzzFinding(problem)
-      case .message:
-        reader.withMessage { _, payload in
-          _ = payloads.insert(payload.withUnsafeBufferPointer { Array($0) })
-        }
-      }
+    try Fixtures.forEachMessage(of: "hostile-day.ndjson.gz") { _, payload in
+      payloads.insert(payload)
     }
+    return payloads.sorted { $0.lexicographicallyPrecedes($1) }
   }
 
   private static let words: [String] = [
@@ -108,21 +101,24 @@ extension FuzzTarget {
 }
 
 /// A decoder that is used again for each input, as a worker uses it.
-private final class Decoding {
+final class Decoding {
   static let ownTopics = ["production/h-p1", "consumption/h-c1", "storage/h-b1"].map {
     Array("gridtokenx/v1/BKK-07/\($0)".utf8)
   }
 
   private let decoder = PayloadDecoder()
+  private let sources: SourceTable
   private var arena = ByteArena()
   private var decoded = DecodedReadings()
+
+  init(sources: SourceTable = .none) { self.sources = sources }
 
   func decode(_ payload: [UInt8], on topic: [UInt8], _ outcome: inout Hasher) throws {
     arena.removeAll()
     let message = Message(
       topic: arena.append(topic.span), payload: arena.append(payload.span),
       receivedAt: Timestamp(microseconds: 1_800_000_000_000_000))
-    decoder.decode(message, in: &arena, into: &decoded)
+    decoder.decode(message, from: sources, in: &arena, into: &decoded)
     outcome.combine(min(decoded.accepted.count, 4))
     outcome.combine(min(decoded.unknownFields, 3))
     // Of many readings the first ones tell the outcome, or every mixture would be a new one.
@@ -130,6 +126,9 @@ private final class Decoding {
     for (index, accepted) in decoded.accepted.enumerated() {
       if index < 2 { try check(accepted, &outcome) } else { try check(accepted, &rest) }
     }
+    for sampled in decoded.samples.prefix(4) { try check(sampled.sample, &outcome) }
+    outcome.combine(min(decoded.samples.count, 4))
+    outcome.combine(decoded.skipped == 0)
     for (index, rejected) in decoded.rejected.enumerated() {
       if index < 2 { try check(rejected, &outcome) } else { try check(rejected, &rest) }
     }
@@ -163,6 +162,23 @@ private final class Decoding {
     outcome.combine(reading.operation.name.utf8CodeUnitCount)
   }
 
+  /// A sample must fit the columns that its state is kept in.
+  private func check(_ sample: RegisterSample, _ outcome: inout Hasher) throws {
+    guard sample.value.magnitude < 1_000_000_000_000_000 else {
+      throw FuzzFinding("\(sample.value) is beyond any register")
+    }
+    if sample.measure == .register, sample.value < 0 { throw FuzzFinding("a total below 0") }
+    for text in [sample.register, sample.device] {
+      try checkText(text, &outcome)
+      guard text.count > 0, arena.string(text).unicodeScalars.count <= 100 else {
+        throw FuzzFinding("a name that does not fit: \(arena.string(text))")
+      }
+    }
+    outcome.combine(sample.value.signum())
+    outcome.combine(sample.measure)
+    outcome.combine(sample.isTimeOfArrival)
+  }
+
   private func checkText(_ slice: ByteSlice, _ outcome: inout Hasher) throws {
     outcome.combine(slice.isPresent)
     guard slice.isPresent else { return }
@@ -186,6 +202,25 @@ private final class Decoding {
 
 /// The files that the repository keeps for tests.
 enum Fixtures {
+  /// Calls `body` with topic and payload of each message of a capture.
+  static func forEachMessage(
+    of capture: String, _ body: ([UInt8], [UInt8]) -> Void
+  ) throws {
+    let reader = try CaptureReader(file: path(capture))
+    while true {
+      switch try reader.next() {
+      case .end: return
+      case .broken(let problem): throw FuzzFinding(problem)
+      case .message:
+        reader.withMessage { topic, payload in
+          body(
+            topic.withUnsafeBufferPointer { Array($0) },
+            payload.withUnsafeBufferPointer { Array($0) })
+        }
+      }
+    }
+  }
+
   static func path(_ name: String) -> String {
     URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "fixtures/\(name)").path

@@ -1,5 +1,7 @@
 // What is fuzzed: one line per target, with a name for the command line.
 
+import PayloadDecoding
+
 /// Something that must hold out whatever bytes it is given.
 public struct FuzzTarget {
   /// What mutation begins with.
@@ -24,6 +26,18 @@ public struct FuzzTarget {
   public static let all: [(name: String, make: @Sendable () throws -> FuzzTarget)] = [
     ("own-format", { try .ownFormat() }),
     ("ami-format", { try .amiFormat() }),
+    ("shelly", { try .sourced(["shelly"], words: ["\"params\":{", "\"emdata:0\":{", "aenergy"]) }),
+    (
+      "tasmota", { try .sourced(["tasmota"], words: ["\"ENERGY\":{", "\"Total\":", "\"1_8_0\":"]) }
+    ),
+    ("obis", { try .sourced(["obis"], words: ["\"1.8.0\":", "1-0:1.8.1(", "*kWh)\r\n", "!"]) }),
+    ("senml", { try .sourced(["senml"], words: ["\"bn\":", "\"u\":\"J\"", "\"v\":", "\"s\":"]) }),
+    (
+      "gridtokenx-obis",
+      { try .sourced(["gridtokenx-obis"], words: ["1.1.1.8.0.255", "\"kwh\":"]) }
+    ),
+    ("mapping", { try .sourced(SourceFile.readyMappings, words: ["/", "_", "\"energy\":"]) }),
+    ("source-file", { try .sourceFile() }),
     ("topic", { .topic() }),
     ("payload-page", { try .payloadPage() }),
     ("check-expression", { .checkExpression() }),

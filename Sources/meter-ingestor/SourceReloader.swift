@@ -1,0 +1,70 @@
+// Reads the file of sources again on SIGHUP or when it changes, while the sessions go on.
+
+import Foundation
+import IngestPipeline
+import Logging
+import PayloadDecoding
+import ServiceLifecycle
+import UnixSignals
+
+/// Swaps the table of sources that messages are read by. A file with a mistake is reported and the
+/// sources before it stay in force.
+struct SourceReloader: Service, CustomStringConvertible {
+  var description: String { "SourceReloader" }
+
+  let file: String
+  let holder: ReferenceHolder
+  /// What the workers are subscribed to.
+  let filters: [String]
+  let logger: Logger
+  /// How often the file is looked at.
+  let interval: Duration = .seconds(2)
+
+  func run() async throws {
+    let signals = await UnixSignalsSequence(trapping: .sighup)
+    await cancelWhenGracefulShutdown {
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { for await _ in signals { reload("SIGHUP") } }
+        group.addTask { await followFile() }
+      }
+    }
+  }
+
+  private func followFile() async {
+    var last = stamp
+    while (try? await Task.sleep(for: interval)) != nil {
+      let now = stamp
+      // A file that is being replaced may be gone for a moment.
+      if now != last, now != nil { reload("the file changed") }
+      last = now ?? last
+    }
+  }
+
+  /// What tells one state of the file from another; nil where it cannot be seen.
+  private var stamp: [Int]? {
+    guard let attributes = try? FileManager.default.attributesOfItem(atPath: file),
+      let changed = attributes[.modificationDate] as? Date, let size = attributes[.size] as? Int,
+      let number = attributes[.systemFileNumber] as? Int
+    else { return nil }
+    return [Int(changed.timeIntervalSince1970 * 1_000_000), size, number]
+  }
+
+  private func reload(_ reason: String) {
+    do {
+      let table = try Settings.sources(in: file)
+      holder.replace(sources: table)
+      let unheard = table.subscriptions.filter { !filters.contains($0) }
+      logger.info(
+        "sources reloaded",
+        metadata: ["reason": "\(reason)", "filters": "\(table.sources.count)"])
+      if !unheard.isEmpty {
+        logger.warning(
+          "new topics are subscribed at the next start, unless mqtt.topics covers them",
+          metadata: ["filters": "\(unheard.joined(separator: ", "))"])
+      }
+    } catch {
+      logger.error(
+        "sources not reloaded; those before stay in force", metadata: ["error": "\(error)"])
+    }
+  }
+}
