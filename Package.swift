@@ -121,7 +121,7 @@ let package = Package(
     .target(
       name: "PayloadDecoding",
       dependencies: [
-        "EnergyReadings", "CSimdJSON", .product(name: "Yams", package: "Yams"),
+        "CCBORItems", "CSimdJSON", "EnergyReadings", .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
     .target(
@@ -158,6 +158,7 @@ let package = Package(
     .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(
       name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+    .target(name: "CCBORItems", linkerSettings: [.linkedLibrary("cbor")]),
     .target(name: "CPacketBuffer"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(

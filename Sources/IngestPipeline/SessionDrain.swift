@@ -36,7 +36,7 @@ public final class SessionDrain {
   ) {
     self.settings = settings
     self.stop = stop
-    let holder = ReferenceHolder()
+    let holder = ReferenceHolder(sources: reference.sources)
     holder.replace(registry: reference.registry)
     holder.replace(rules: reference.rules)
     path = CommitPath(0, settings, holder, states, observer, stop)

@@ -43,6 +43,20 @@ extension ByteArena {
   }
 }
 
+extension Span where Element == UInt8 {
+  /// Why no column holds these bytes as a name; nil where one does.
+  var problemAsName: StaticString? {
+    var isASCII = true
+    for index in indices {
+      if self[index] < 0x20 || self[index] == 0x7F { return "has a control character" }
+      if self[index] > 0x7F { isASCII = false }
+    }
+    if isASCII { return nil }
+    return withUnsafeBufferPointer { String(validating: $0, as: UTF8.self) == nil }
+      ? "is not UTF-8" : nil
+  }
+}
+
 /// Where the name of a device stands.
 enum DeviceOrigin: Sendable {
   /// In the topic, or fixed.
@@ -110,8 +124,8 @@ extension SourcedMessage {
       throw Rejection(
         .outOfRange, path: path, detail: "the device id has more than 100 characters")
     }
-    for index in bytes.indices where bytes[index] < 0x20 || bytes[index] == 0x7F {
-      throw Rejection(.outOfRange, path: path, detail: "the device id has a control character")
+    if let problem = bytes.problemAsName {
+      throw Rejection(.outOfRange, path: path, detail: "the device id \(problem)")
     }
   }
 }

@@ -50,9 +50,9 @@ extension Span where Element == UInt8 {
   /// Whether this is a word for "not known": of Home Assistant, openHAB, C, Python and JavaScript.
   fileprivate var namesNothing: Bool {
     if count > 11 { return false }
-    let words: InlineArray<11, StaticString> = [
+    let words: InlineArray<13, StaticString> = [
       "", "nan", "null", "none", "unavailable", "unknown", "undef", "undefined", "n/a", "-nan",
-      "infinity",
+      "infinity", "inf", "-inf",
     ]
     for index in words.indices where equalsIgnoringCase(words[index]) { return true }
     return false

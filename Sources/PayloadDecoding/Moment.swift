@@ -103,20 +103,28 @@ extension ByteArena {
   private mutating func local(
     _ text: ByteSlice, _ zone: LocalZone, near arrival: Timestamp
   ) throws(Timestamp.ParseError) -> Timestamp {
-    do { return try Timestamp(rfc3339: self[text]) } catch {
-      // `2019-03-20 12:57` has no seconds.
-      let isShort = text.count == 16
-      guard error == .missingOffset || isShort else { throw error }
-      let copy = append(text)
-      _ = append(isShort ? ":00Z" : "Z")
-      let zoned = ByteSlice(offset: Int(copy.offset), count: count - Int(copy.offset))
-      let shown = try Timestamp(rfc3339: self[zoned])
-      return zone.moment(local: shown.microseconds, season: nil, near: arrival)
-    }
+    if self[text].hasOffset { return try Timestamp(rfc3339: self[text]) }
+    let copy = append(text)
+    // `2019-03-20 12:57` has no seconds.
+    _ = append(text.count == 16 ? ":00Z" : "Z")
+    let zoned = ByteSlice(offset: Int(copy.offset), count: count - Int(copy.offset))
+    let shown = try Timestamp(rfc3339: self[zoned])
+    return zone.moment(local: shown.microseconds, season: nil, near: arrival)
   }
 }
 
 extension Span where Element == UInt8 {
+  /// Whether a `Z` or a sign follows the date.
+  fileprivate var hasOffset: Bool {
+    for index in stride(from: 10, to: count, by: 1) {
+      switch self[index] {
+      case UInt8(ascii: "Z"), UInt8(ascii: "z"), UInt8(ascii: "+"), UInt8(ascii: "-"): return true
+      default: continue
+      }
+    }
+    return false
+  }
+
   /// A number since 1970 whose unit is 10^-`scale` microseconds' worth: 6 for seconds, 3 for ms.
   fileprivate func epoch(scale: Int) throws(Timestamp.ParseError) -> Timestamp {
     do throws(DecimalError) {

@@ -46,7 +46,8 @@ struct SourcedMessage {
 
   /// A sample of this source's device; caps and digits are those of the source.
   ///
-  /// - Throws: where the register's name has not 1 to 100 characters.
+  /// - Throws: where the register's name has not 1 to 100 characters that can be seen, or
+  ///   a total is below 0.
   func sample(
     _ register: ByteSlice, of device: ByteSlice, _ measure: RegisterSample.Measure, _ value: Int64,
     at moment: Moment, flow: RegisterSample.Flow, in arena: inout ByteArena
@@ -54,6 +55,12 @@ struct SourcedMessage {
     if register.count == 0 || (register.count > 100 && arena[register].characterCount > 100) {
       throw Rejection(
         .outOfRange, path: "$", detail: "the register's name has not 1 to 100 characters")
+    }
+    if let problem = arena[register].problemAsName {
+      throw Rejection(.outOfRange, path: "$", detail: "the register's name \(problem)")
+    }
+    if measure == .register, value < 0 {
+      throw Rejection(.outOfRange, path: "$", detail: "a total below 0")
     }
     var sample = RegisterSample(
       device: device, register: register, measure: measure, value: value,

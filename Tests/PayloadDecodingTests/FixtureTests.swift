@@ -8,9 +8,18 @@ import Testing
 /// One line of a capture.
 private struct Heard: Decodable {
   var topic: String
-  var payload: String
+  var payload: String?
+  /// Where it is not UTF-8.
+  var payload64: Data?
   /// What becomes of it, worked out by hand: the lines of an outcome, `; ` between them.
   var comment: String
+
+  var bytes: [UInt8] { payload.map { Array($0.utf8) } ?? payload64.map(Array.init) ?? [] }
+
+  enum CodingKeys: String, CodingKey {
+    case topic, payload, comment
+    case payload64 = "payload_b64"
+  }
 }
 
 @Suite struct FixtureTests {
@@ -33,7 +42,7 @@ private struct Heard: Decodable {
     let heard = try Self.heard(format)
     #expect(!heard.isEmpty)
     for message in heard {
-      let lines = decoder.lines(message.payload, on: message.topic)
+      let lines = decoder.decode(message.bytes, on: message.topic).lines
       #expect(lines.joined(separator: "; ") == message.comment, "\(message.topic)")
     }
   }
@@ -42,7 +51,7 @@ private struct Heard: Decodable {
   @Test(arguments: SourceFile.readyMappings) func twoWordsAreEnough(format: String) throws {
     let decoder = try SourcedDecoder("- format: \(format)")
     for message in try Self.heard(format) {
-      let lines = decoder.lines(message.payload, on: message.topic)
+      let lines = decoder.decode(message.bytes, on: message.topic).lines
       #expect(lines.joined(separator: "; ") == message.comment, "\(message.topic)")
     }
   }

@@ -94,6 +94,13 @@ private let luxembourg =
     #expect(decoder.lines(text, on: "p1/telegram") == [verdict])
   }
 
+  /// Found by fuzzing: a meter that names itself in bytes that are no text.
+  @Test func aNameThatIsNoText() {
+    let text =
+      Array("/ISK5\r\n0-0:96.1.1(".utf8) + [0x34, 0xB0] + Array(")\r\n1-0:1.8.0(1*kWh)\r\n!".utf8)
+    #expect(decoder.decode(text, on: "p1/telegram").lines == ["out_of_range $"])
+  }
+
   @Test(arguments: [telegram0, "/ISK5\r\n0-0:96.1.1(41)\r\n1-0:1.7.0(00.28*kW)\r\n!"])
   func telegramsWithoutRegisters(text: String) {
     #expect(decoder.lines(text, on: "p1/telegram") == ["skipped 1"])

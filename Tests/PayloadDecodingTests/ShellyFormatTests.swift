@@ -111,6 +111,10 @@ private func notification(_ parameters: String, src: String = "shelly-1") -> Str
     ),
     (notification(#""emdata:0":{"total_act":1}"#, src: ""), ["missing_field $"]),
     (
+      // Found by fuzzing: PostgreSQL holds no NUL.
+      notification(#""emdata:0\u0000":{"total_act":1}"#), ["[0] out_of_range $"]
+    ),
+    (
       // An unsynchronised clock, and one bad register beside a good one.
       notification(#""ts":1.61,"emdata:0":{"total_act":[]},"emdata:1":{"total_act":1}"#),
       [

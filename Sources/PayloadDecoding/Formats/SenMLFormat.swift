@@ -3,7 +3,7 @@
 
 import EnergyReadings
 
-/// A SenML pack in JSON. Of its records, those are taken whose name ends with an OBIS code of an energy
+/// A SenML pack in JSON, or in CBOR. Of its records, those are taken whose name ends with an OBIS code of an energy
 /// register (`meter:H14:1.8.0`), or with a name that the source lists.
 ///
 /// - Units are J of RFC 8428, Wh and kWh of RFC 8798, and the other multiples of both; a record of W
@@ -17,24 +17,76 @@ struct SenMLFormat: PayloadFormat {
     _ heard: borrowing SourcedMessage, with parser: JSONParser, in arena: inout ByteArena,
     into decoded: inout DecodedReadings
   ) throws(Rejection) {
+    // An array of CBOR begins with 0x80 to 0x9F, which no JSON does.
+    if arena[heard.message.payload][0] & 0xE0 == 0x80 {
+      return try decodeCBOR(heard, parser, &arena, &decoded)
+    }
     try heard.parse(with: parser, in: &arena)
     guard parser[0].kind == .array else {
       throw Rejection(.wrongType, path: "$", detail: "expected an array of SenML records")
     }
-    var base = SenMLRecord()
-    var number: Int32 = 0
+    var record = SenMLRecord()
+    var number = 0
     for index in parser.members(of: 0) {
-      let place = ReadingPlace(index: number, text: heard.message.payload)
-      do throws(Rejection) {
-        let record = try SenMLRecord(index, after: &base, parser, &arena)
-        try take(record, place, heard, parser, &arena, &decoded)
-      } catch {
-        decoded.rejected.append(
-          .init(
-            rejection: error.inside(element: number), place: place, kind: nil,
-            device: decoded.device))
+      try checkCount(number)
+      record = record.successor
+      settle(number, heard, &decoded) { (decoded) throws(Rejection) in
+        try record.read(index, parser, &arena)
+        try take(record, heard.place(number), heard, parser, &arena, &decoded)
       }
       number += 1
+    }
+  }
+
+  /// The same in CBOR, with labels for the names of fields (RFC 8428, section 6).
+  private func decodeCBOR(
+    _ heard: borrowing SourcedMessage, _ parser: JSONParser, _ arena: inout ByteArena,
+    _ decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    var reader = CBORReader(heard.message.payload)
+    let pack = try reader.next(in: arena)
+    // All of it must be CBOR before any of it is taken, as with JSON.
+    var whole = reader
+    try whole.skip(pack, in: arena)
+    guard whole.isAtEnd else {
+      throw Rejection(.malformedPayload, path: "$", detail: "something follows the CBOR document")
+    }
+    var record = SenMLRecord()
+    var number = 0
+    while pack.isIndefinite || number < pack.number {
+      let item = try reader.next(in: arena)
+      if item.kind == .end { return }
+      try checkCount(number)
+      var next = reader
+      try next.skip(item, in: arena)
+      record = record.successor
+      settle(number, heard, &decoded) { (decoded) throws(Rejection) in
+        try record.read(item, &reader, &arena)
+        try take(record, heard.place(number), heard, parser, &arena, &decoded)
+      }
+      reader = next
+      number += 1
+    }
+  }
+
+  private func checkCount(_ number: Int) throws(Rejection) {
+    guard number == PayloadDecoder.maximumReadings else { return }
+    throw Rejection(
+      .outOfRange, path: "$[\(number)]",
+      detail: "more than \(number) records in one payload; those after it are not taken")
+  }
+
+  /// Does something for a record; what is wrong with it harms no other.
+  private func settle(
+    _ number: Int, _ heard: borrowing SourcedMessage, _ decoded: inout DecodedReadings,
+    _ work: (inout DecodedReadings) throws(Rejection) -> Void
+  ) {
+    let place = heard.place(number)
+    do throws(Rejection) { try work(&decoded) } catch {
+      decoded.rejected.append(
+        .init(
+          rejection: error.inside(element: place.index), place: place, kind: nil,
+          device: decoded.device))
     }
   }
 
@@ -127,109 +179,6 @@ struct SenMLFormat: PayloadFormat {
         .outOfRange, path: "$.t", detail: "the clock was never set: it shows \(timestamp)")
     }
     return heard.arrival
-  }
-}
-
-/// A record with the base fields that hold for it.
-private struct SenMLRecord {
-  var baseName: ByteSlice = .absent
-  var baseTime: ByteSlice?
-  var baseUnit: ByteSlice = .absent
-  var baseValue: ByteSlice?
-  var baseSum: ByteSlice?
-  private var ownName: ByteSlice = .absent
-  private(set) var unit: ByteSlice = .absent
-  private(set) var value: ByteSlice?
-  private(set) var sum: ByteSlice?
-  private(set) var time: ByteSlice?
-
-  init() {}
-
-  /// Reads the record at `index`; its base fields are kept in `base` for those that follow.
-  init(
-    _ index: Int, after base: inout SenMLRecord, _ parser: JSONParser, _ arena: inout ByteArena
-  ) throws(Rejection) {
-    self = base
-    guard parser[index].kind == .object else {
-      throw Rejection(.wrongType, path: "$", detail: "expected a SenML record")
-    }
-    var ownUnit = ByteSlice.absent
-    for member in parser.members(of: index) {
-      let node = parser[member]
-      let key = parser.key(of: node, in: &arena)
-      switch arena[key].label {
-      case .baseName: baseName = try text(node, parser, &arena)
-      case .baseTime: baseTime = try number(node, arena)
-      case .baseUnit: baseUnit = try text(node, parser, &arena)
-      case .baseValue: baseValue = try number(node, arena)
-      case .baseSum: baseSum = try number(node, arena)
-      case .name: ownName = try text(node, parser, &arena)
-      case .unit: ownUnit = try text(node, parser, &arena)
-      case .value: value = try number(node, arena)
-      case .sum: sum = try number(node, arena)
-      case .time: time = try number(node, arena)
-      case .mustUnderstand:
-        // RFC 8428, section 4.4.
-        throw Rejection(
-          .unsupportedFormat, path: arena.path(node), detail: "a field that must be understood")
-      case .other: break
-      }
-    }
-    unit = ownUnit.isPresent ? ownUnit : baseUnit
-    (base.baseName, base.baseTime, base.baseUnit) = (baseName, baseTime, baseUnit)
-    (base.baseValue, base.baseSum) = (baseValue, baseSum)
-  }
-
-  /// `bn` and `n`, one behind the other.
-  func name(in arena: inout ByteArena) throws(Rejection) -> ByteSlice {
-    guard ownName.count > 0 || baseName.count > 0 else {
-      throw Rejection(.missingField, path: "$.n", detail: "a name, as n or bn")
-    }
-    if baseName.count == 0 { return ownName }
-    let start = arena.append(baseName)
-    let end = arena.append(ownName)
-    return ByteSlice(offset: Int(start.offset), count: Int(start.count + end.count))
-  }
-
-  private func text(
-    _ node: JSONNode, _ parser: JSONParser, _ arena: inout ByteArena
-  ) throws(Rejection) -> ByteSlice {
-    guard node.kind == .string else { throw arena.wrongType(node, expected: "a string") }
-    return parser.text(of: node, in: &arena)
-  }
-
-  private func number(
-    _ node: JSONNode, _ arena: borrowing ByteArena
-  ) throws(Rejection) -> ByteSlice? {
-    if node.kind == .null { return nil }
-    guard node.kind == .number else { throw arena.wrongType(node, expected: "a number") }
-    return node.value
-  }
-}
-
-/// The fields of a record that matter here (RFC 8428, section 4.3).
-private enum SenMLLabel {
-  case baseName, baseTime, baseUnit, baseValue, baseSum
-  case name, unit, value, sum, time
-  case mustUnderstand, other
-}
-
-extension Span where Element == UInt8 {
-  fileprivate var label: SenMLLabel {
-    switch count {
-    case 1 where self[0] == UInt8(ascii: "n"): .name
-    case 1 where self[0] == UInt8(ascii: "u"): .unit
-    case 1 where self[0] == UInt8(ascii: "v"): .value
-    case 1 where self[0] == UInt8(ascii: "s"): .sum
-    case 1 where self[0] == UInt8(ascii: "t"): .time
-    case 2 where elementsEqual("bn"): .baseName
-    case 2 where elementsEqual("bt"): .baseTime
-    case 2 where elementsEqual("bu"): .baseUnit
-    case 2 where elementsEqual("bv"): .baseValue
-    case 2 where elementsEqual("bs"): .baseSum
-    case 1... where self[count - 1] == UInt8(ascii: "_"): .mustUnderstand
-    default: .other
-    }
   }
 }
 
