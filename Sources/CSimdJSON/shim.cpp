@@ -395,18 +395,34 @@ static const struct Escapes {
   }
 } escapes;
 
+// Copies sixteen bytes, or the fifteen before a backslash, without the backslashes before quotes. Byte by
+// byte, but without a branch: of a payload within a capture, every fifth byte is a backslash.
+static inline void copy_without(uint16_t backslashes, int count, const uint8_t *source, uint8_t *&to) {
+  for (int i = 0; i < count; i++) {
+    *to = source[i];
+    to += (~backslashes >> i) & 1;
+  }
+}
+
 const uint8_t *csj_copy_plain_string(const uint8_t *source, const uint8_t *end,
                                      uint8_t *destination, size_t *length) {
   uint8_t *to = destination;
   while (source < end) {
     const bytes16 bytes = load16(source);
+    const uint32_t quotes = marks(bytes == '"');
+    const uint32_t backslashes = marks(bytes == '\\');
+    const uint32_t others = marks((bytes < 0x20) | (bytes > 0x7F));
+    const uint32_t escaped = backslashes << 1;
+    if ((others | (quotes & ~escaped) | (escaped & 0xFFFF & ~quotes)) == 0) {
+      const int count = backslashes >> 15 ? 15 : 16;
+      copy_without(uint16_t(backslashes), count, source, to);
+      source += count;
+      continue;
+    }
     std::memcpy(to, &bytes, 16);
-    const uint32_t special =
-        marks((bytes == '"') | (bytes == '\\') | (bytes < 0x20) | (bytes > 0x7F));
-    const int plain = special == 0 ? 16 : __builtin_ctz(special);
+    const int plain = __builtin_ctz(quotes | backslashes | others);
     source += plain;
     to += plain;
-    if (special == 0) continue;
     if (source >= end) return nullptr;
     if (*source == '"') {
       *length = size_t(to - destination);

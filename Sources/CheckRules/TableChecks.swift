@@ -71,6 +71,21 @@ public final class TableChecks: Sendable {
     }
   }
 
+  /// Fills `row` with what the enforced constraints ask of a reading, and judges it by those of common
+  /// shapes. A method of the table's own, and by indices: to take its arrays out of it would count a
+  /// reference to each, for every reading.
+  ///
+  /// - Returns: whether the reading passes all of these for sure.
+  func passesDirect(
+    _ reading: Reading, _ row: inout [SQLValue], in arena: inout ByteArena
+  ) -> Bool {
+    while row.count < columns.count { row.append(.null) }
+    for index in fields.indices {
+      row[fields[index].column] = fields[index].field.value(of: reading, in: &arena)
+    }
+    return direct.allPass(row: row.span, texts: arena.bytes.span)
+  }
+
   /// Those that can be judged here, by name, and those that cannot.
   private static func compile(
     _ constraints: [ConstraintDefinition], _ columns: [CheckedColumn],

@@ -15,7 +15,7 @@ public final class Batch {
   // another to the same. The run-time check would be a sixth of the cost of a reading.
   @exclusivity(unchecked) var arena = ByteArena(capacity: 1 << 20)
   let rows = BatchRows()
-  private var decoder = PayloadDecoder()
+  private let decoder = PayloadDecoder()
   @exclusivity(unchecked) private var decoded = DecodedReadings()
   @exclusivity(unchecked) var messages: [Message] = []
   var deadLetters: [DeadLetter] = []
@@ -131,8 +131,18 @@ public final class Batch {
     ledger.unknownFields += decoded.unknownFields
     let before = count
     for index in decoded.accepted.indices where isAsked(decoded.accepted[index].place) {
-      settle(decoded.accepted[index].reading, decoded.accepted[index].place, reference)
+      settle(&decoded.accepted[index].reading, decoded.accepted[index].place, reference)
     }
+    if !decoded.samples.isEmpty || !decoded.rejected.isEmpty { addOthers(reference) }
+    // A letter that holds nothing of what it is about stays open.
+    if count == before, letters[messages.count - 1] != nil {
+      lettersRefused.insert(messages.count - 1)
+    }
+  }
+
+  /// What else the last message holds. Apart, since few hold any, and to look into each array counts a
+  /// reference to it.
+  private func addOthers(_ reference: ReferenceData) {
     for sampled in decoded.samples where isAsked(sampled.place) {
       keep(sampled.sample, sampled.place, reference)
     }
@@ -141,10 +151,6 @@ public final class Batch {
       reject(
         rejected.rejection, place: rejected.place, kind: rejected.kind, device: rejected.device,
         message: messages.count - 1)
-    }
-    // A letter that holds nothing of what it is about stays open.
-    if count == before, letters[messages.count - 1] != nil {
-      lettersRefused.insert(messages.count - 1)
     }
   }
 
@@ -173,27 +179,28 @@ public final class Batch {
     count += 1
   }
 
-  /// Makes a row or a dead letter of a decoded reading.
-  private func settle(_ decoded: Reading, _ place: ReadingPlace, _ reference: ReferenceData) {
-    received(Int(decoded.kind.rawValue))
+  /// Makes a row or a dead letter of a decoded reading, which is completed where it stands.
+  private func settle(
+    _ reading: inout Reading, _ place: ReadingPlace, _ reference: ReferenceData
+  ) {
+    received(Int(reading.kind.rawValue))
     let source = RowSource(
-      message: Int32(messages.count - 1), place: place, device: decoded.device,
-      timestamp: decoded.timestamp)
+      message: Int32(messages.count - 1), place: place, device: reading.device,
+      timestamp: reading.timestamp)
     do throws(Rejection) {
-      try signatures.verify(decoded, with: reference.registry, in: arena)
-      try enter(decoded, from: source, reference)
+      try signatures.verify(reading, with: reference.registry, in: arena)
+      try enter(&reading, from: source, reference)
     } catch {
-      reject(error, decoded.kind, source)
+      reject(error, reading.kind, source)
     }
   }
 
   /// Completes and judges a reading and makes it a row.
   private func enter(
-    _ decoded: Reading, from source: RowSource, _ reference: ReferenceData
+    _ reading: inout Reading, from source: RowSource, _ reference: ReferenceData
   ) throws(Rejection) {
     let receivedAt = messages[Int(source.message)].receivedAt
-    if decoded.energy == .zero { return hear(decoded, reference, receivedAt) }
-    var reading = decoded
+    if reading.energy == .zero { return hear(reading, reference, receivedAt) }
     let flags = try complete(&reading, reference, receivedAt, in: &arena)
     append(reading, flags, from: source, in: arena)
   }
@@ -217,7 +224,7 @@ public final class Batch {
     in texts: borrowing ByteArena
   ) {
     rows.append(reading, in: texts)
-    for flag in flags { mark(reading, flag, in: texts) }
+    if !flags.isEmpty { for flag in flags { mark(reading, flag, in: texts) } }
     sources[Int(reading.kind.rawValue)].append(source)
   }
 

@@ -119,9 +119,11 @@ final class CommitPath {
   }
 
   /// While another batch is committed, the open one cannot be closed anyway: it may grow, so that what
-  /// each transaction costs is shared by more readings when there are many.
+  /// each transaction costs is shared by more readings when there are many. Not so much in messages:
+  /// of those, the broker has at most 65,535 on their way.
   private func isFilled(_ batch: Batch) -> Bool {
-    batch.count >= settings.batchSize * (isPending ? 2 : 1)
+    let size = settings.batchSize
+    return batch.count >= size * (isPending ? 4 : 1) || batch.messageCount >= size * 2
       || batch.byteCount >= CommitPath.maximumBytes
   }
 

@@ -19,9 +19,11 @@ struct RegisteredDevice {
 public final class MeterRegistry: Sendable {
   /// The texts that entries point to.
   let arena: ByteArena
-  private let tables: [DeviceTable]
+  // Three constants: to take one out of an array counts a reference to each of its own arrays.
+  private let producers, consumers, batteries: DeviceTable
   /// Devices out of use that no registry knows.
   private let strangers: [DeviceTable]
+  private let hasStrangers: Bool
   /// Public keys of devices that sign, by device id.
   let keys: [String: [UInt8]]
 
@@ -29,8 +31,11 @@ public final class MeterRegistry: Sendable {
     arena: ByteArena, tables: [DeviceTable], strangers: [DeviceTable], keys: [String: [UInt8]]
   ) {
     self.arena = arena
-    self.tables = tables
+    producers = tables[Int(ReadingKind.production.rawValue)]
+    consumers = tables[Int(ReadingKind.consumption.rawValue)]
+    batteries = tables[Int(ReadingKind.storage.rawValue)]
     self.strangers = strangers
+    hasStrangers = strangers.contains { $0.count > 0 }
     self.keys = keys
   }
 
@@ -57,19 +62,29 @@ public final class MeterRegistry: Sendable {
   }
 
   /// Number of registered devices of a kind.
-  public func count(of kind: ReadingKind) -> Int { tables[Int(kind.rawValue)].count }
+  public func count(of kind: ReadingKind) -> Int {
+    switch kind {
+    case .production: producers.count
+    case .consumption: consumers.count
+    case .storage: batteries.count
+    }
+  }
 
   /// What is known of a device, or nil where it is not registered.
   func device(_ id: Span<UInt8>, kind: ReadingKind) -> RegisteredDevice? {
-    tables[Int(kind.rawValue)].device(id, in: arena)
+    switch kind {
+    case .production: producers.device(id, in: arena)
+    case .consumption: consumers.device(id, in: arena)
+    case .storage: batteries.device(id, in: arena)
+    }
   }
 }
 
 extension MeterRegistry {
   /// What the rules ask of a device that is not registered; nil for nearly all of them.
   func stranger(_ id: Span<UInt8>, kind: ReadingKind) -> DeviceFacts? {
-    let table = strangers[Int(kind.rawValue)]
-    return table.count == 0 ? nil : table.device(id, in: arena)?.facts
+    if !hasStrangers { return nil }
+    return strangers[Int(kind.rawValue)].device(id, in: arena)?.facts
   }
 }
 

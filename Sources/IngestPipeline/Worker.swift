@@ -16,7 +16,7 @@ public struct WorkerSettings: Sendable {
   public var shareGroup: String?
   public var postgresURL: String
   /// Readings at which a batch closes; 1…1,000,000, default 10,000. While the one before is committed,
-  /// it grows to twice as many.
+  /// it grows to four times as many, or to twice as many messages.
   public var batchSize = 10_000
   /// How long the first message of a batch waits for more, once the socket is empty and the batch
   /// before is committed; default 20 ms.

@@ -55,7 +55,8 @@ public struct DecodedReadings {
     public var device: ByteSlice
   }
 
-  public internal(set) var accepted: [Accepted] = []
+  /// Settable, so that a reading is completed where it stands.
+  public package(set) var accepted: [Accepted] = []
   public internal(set) var samples: [Sampled] = []
   public internal(set) var rejected: [Rejected] = []
   /// Fields of own-format readings that no column takes.

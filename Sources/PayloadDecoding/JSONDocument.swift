@@ -62,7 +62,7 @@ public final class JSONParser {
 
   /// The indices of the members of the object, or the elements of the array, at `container`.
   public func members(of container: Int) -> JSONMembers {
-    JSONMembers(parser: self, index: container + 1, end: self[container].next)
+    JSONMembers(nodes: nodes, index: container + 1, end: self[container].next)
   }
 
   /// Parses a document that stands in the arena.
@@ -134,15 +134,17 @@ public func copyPlainString(
   return (text, next)
 }
 
-/// Steps from one member of a container to the next, over all that each contains.
+/// Steps from one member of a container to the next, over all that each contains. For use before the
+/// parser's next document: it holds the parser's nodes, and not the parser, whose references would be
+/// counted for every reading.
 public struct JSONMembers: Sequence, IteratorProtocol {
-  fileprivate let parser: JSONParser
+  fileprivate let nodes: UnsafeBufferPointer<csj_node>
   fileprivate var index: Int
   fileprivate let end: Int
 
   public mutating func next() -> Int? {
     guard index < end else { return nil }
-    defer { index = parser[index].next }
+    defer { index = JSONNode(nodes[index]).next }
     return index
   }
 }

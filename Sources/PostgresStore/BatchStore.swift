@@ -5,8 +5,12 @@ import EnergyReadings
 
 /// The rows of one batch, by table. Reused from batch to batch.
 public final class BatchRows {
+  // Three constants, and not only the array: to take one out of that counts a reference.
+  private let production = CopyBuffer()
+  private let consumption = CopyBuffer()
+  private let storage = CopyBuffer()
   /// One buffer a kind, in order of ``ReadingKind/rawValue``.
-  let tables = ReadingKind.allCases.map { _ in CopyBuffer() }
+  let tables: [CopyBuffer]
   /// The storage operations, in row order.
   private(set) var operations: [BatteryBook.Operation] = []
   /// The ids of their batteries: as strings each would cost an allocation.
@@ -17,7 +21,7 @@ public final class BatchRows {
   /// What the batteries' book judges; nil leaves it out.
   public var batteryRules: BatteryRules?
 
-  public init() {}
+  public init() { tables = [production, consumption, storage] }
 
   public var isEmpty: Bool { tables.allSatisfy { $0.rowCount == 0 } }
 
@@ -54,7 +58,11 @@ public final class BatchRows {
   /// Adds a reading that was checked and enriched.
   public func append(_ reading: Reading, in arena: borrowing ByteArena) {
     let id = reading.id(in: arena)
-    tables[Int(reading.kind.rawValue)].append(reading, id: id, in: arena)
+    switch reading.kind {
+    case .production: production.append(reading, id: id, in: arena)
+    case .consumption: consumption.append(reading, id: id, in: arena)
+    case .storage: storage.append(reading, id: id, in: arena)
+    }
     lastID = id
     if reading.kind == .storage { appendOperation(reading, id, arena) }
   }

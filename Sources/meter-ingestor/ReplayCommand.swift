@@ -143,13 +143,13 @@ private struct BrokerReplay {
 private struct DirectReplay {
   private let services: IngestServices
   private let settings: WorkerSettings
-  /// Twice a worker's: nobody waits for an acknowledgement, and a commit costs a flush of the disk.
+  /// Three times a worker's: nobody waits for an acknowledgement, and a commit costs a flush of the disk.
   private let batchSize: Int
 
   init(_ services: IngestServices) {
     self.services = services
     settings = services.settings.worker
-    batchSize = 2 * settings.batchSize
+    batchSize = 3 * settings.batchSize
   }
 
   func run(_ capture: CaptureFiles, _ stop: StopSignal, json: Bool) throws -> Int {
