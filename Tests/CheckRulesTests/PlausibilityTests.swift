@@ -29,7 +29,7 @@ private final class Bench {
 
   func reading(
     _ microKWh: Int64, kind: ReadingKind = .production, at time: Int64 = now,
-    device: String = "d", seconds: Int32? = nil, sequence: Int64? = nil
+    device: String = "d", seconds: Int32? = nil, sequence: Int64? = nil, register: String = ""
   ) -> Reading {
     var reading = Reading(
       kind: kind, device: arena.append(device.utf8.span), gridCode: arena.append("G"),
@@ -38,6 +38,7 @@ private final class Bench {
     reading.consumerType = arena.append("residential")
     reading.intervalSeconds = seconds
     reading.sequence = sequence
+    if !register.isEmpty { reading.register = arena.append(register.utf8.span) }
     return reading
   }
 
@@ -155,6 +156,21 @@ private final class Bench {
     #expect(verdict(999_999_999_999_999, .production, .max) == ["!far_above_capacity"])
   }
 
+  /// A display of whole kWh: 1 kW, and the step comes 10 s after the total before it.
+  @Test func aStepOfADisplayIsNoPower() {
+    bench.register(kW: 1)
+    for seconds in [nil, 10, 900] as [Int32?] {
+      func verdict(_ microKWh: Int64) -> [String] {
+        bench.verdict(
+          bench.reading(microKWh, device: "r\(microKWh)", seconds: seconds, register: "1.8.0"))
+      }
+      #expect(verdict(300_000) == [])
+      #expect(verdict(1_000_000) == ["above_capacity"])
+      #expect(verdict(2_500_000) == ["!far_above_capacity"])
+    }
+    #expect(bench.verdict(bench.reading(500_000, seconds: 1_800, register: "1.8.0")) == [])
+  }
+
   @Test func aBatteryHoldsWhatItHolds() {
     bench.register(capacityKWh: 10)
     #expect(bench.verdict(bench.reading(99_999_999, kind: .storage)) == [])
@@ -189,6 +205,21 @@ private final class Bench {
     #expect(bench.verdict(bench.reading(90_000, kind: .storage, at: at(22))) == [])
   }
 
+  /// Totals come when they come: an interval is as long as the pause before it.
+  @Test func aLongIntervalOfARegisterIsNoSpike() {
+    func verdict(_ hour: Int, _ microKWh: Int64, _ seconds: Int32?) -> [String] {
+      bench.verdict(
+        bench.reading(microKWh, at: at(hour), seconds: seconds, register: "1.8.0"))
+    }
+    for hour in 0..<9 { #expect(verdict(hour, 1_000, 3_600) == []) }
+    #expect(verdict(32, 24_000, 86_400) == [])
+    #expect(verdict(33, 1_000, 3_600) == [])
+    #expect(verdict(34, 60_000, nil) == [])
+    #expect(verdict(35, 1_000, 3_600) == [])
+    #expect(verdict(36, 6_000, 3_600) == ["spike"])
+    #expect(verdict(46, 1_000_000, 36_000) == ["spike"])
+  }
+
   private func at(_ hour: Int) -> Int64 { Bench.now - 100 * Bench.hour + Int64(hour) * Bench.hour }
 
   @Test func aStuckValueIsNoMeasurement() {
@@ -198,6 +229,13 @@ private final class Bench {
     // Zeros at night are no value, and end the row.
     for hour in 25..<60 { bench.heardZero(at: at(hour)) }
     for hour in 60..<83 { #expect(bench.verdict(bench.reading(8, at: at(hour))) == []) }
+  }
+
+  /// Of a register that counts in steps of 0.01 kWh, and is published when it has counted one.
+  @Test func theSameRiseAgainIsNotStuck() {
+    for hour in 0..<50 {
+      #expect(bench.verdict(bench.reading(10_000, at: at(hour), register: "energy")) == [])
+    }
   }
 
   @Test func aRepeatedOrLateReadingIsNotCompared() {

@@ -38,7 +38,10 @@ public struct MeterState: Sendable, Equatable {
   /// Intervals between the last reading and a newer one: by the device's counter, else by the length
   /// of its interval. A counter that went back began anew; a meter whose interval changed was set
   /// anew, and nothing can be said.
+  ///
+  /// The intervals of a register leave nothing out, and may be another kind's meanwhile.
   func intervalsMissing(before reading: Reading) -> Int64 {
+    if reading.register.isPresent { return 0 }
     if let interval = reading.intervalSeconds, lastInterval > 0, interval != lastInterval {
       return 0
     }
@@ -51,17 +54,32 @@ public struct MeterState: Sendable, Equatable {
     return max(0, (elapsed + interval / 2) / interval - 1)
   }
 
+  /// What of a reading's energy is compared with the peak, micro-kWh.
+  ///
+  /// Intervals of a register are as long as the pause between its totals: of one that is longer than
+  /// the one before, the part for that length. Where one of them is not known, no more than the peak.
+  func comparableEnergy(of reading: Reading) -> Int64 {
+    let energy = reading.energy.microKWh
+    guard reading.register.isPresent, readings > 0 else { return energy }
+    guard let seconds = reading.intervalSeconds, lastInterval > 0 else {
+      return min(energy, peak)
+    }
+    if seconds <= lastInterval { return energy }
+    return Int64(Int128(energy) * Int128(lastInterval) / Int128(seconds))
+  }
+
   /// Takes in a reading that is newer than the last.
   mutating func remember(_ reading: Reading, spikeFactor: Int64) {
-    let energy = reading.energy.microKWh
-    repeats = energy != 0 && energy == lastEnergy && readings > 0 ? repeats &+ 1 : 1
+    let energy = comparableEnergy(of: reading)
+    let isRepeated = reading.energy.microKWh == lastEnergy && lastEnergy != 0 && readings > 0
+    repeats = isRepeated ? repeats &+ 1 : 1
     if energy > 0 {
       // A spike raises the peak by its factor at most: one wild value must not hide the next.
       let bounded = readings == 0 ? energy : min(energy, max(peak, 1) &* spikeFactor)
       peak = max(bounded, peak - peak >> 8)
       if readings < .max { readings += 1 }
     }
-    lastEnergy = energy
+    lastEnergy = reading.energy.microKWh
     lastAt = reading.timestamp
     lastSequence = reading.sequence ?? -1
     lastInterval = reading.intervalSeconds ?? 0

@@ -139,7 +139,7 @@ struct PlausibilityCheck {
     if reading.kind == .storage {
       rated = Int128(facts.capacity) * 3_600
     } else {
-      guard let seconds = reading.intervalSeconds else { return }
+      guard let seconds = reading.secondsForCapacity else { return }
       rated = Int128(facts.ratedPower) * Int128(seconds)
     }
     let energy = Int128(reading.energy.microKWh) * 3_600
@@ -190,12 +190,15 @@ struct PlausibilityCheck {
       // Bounded: a counter may jump to whatever an Int64 holds, again and again.
       state.missing = min(state.missing + state.intervalsMissing(before: reading), 1_000_000_000)
       if state.readings >= PlausibilitySettings.readingsBeforeSpike,
-        reading.energy.microKWh > state.peak &* factor
+        state.comparableEnergy(of: reading) > state.peak &* factor
       {
         finding.peak = state.peak
       }
       state.remember(reading, spikeFactor: factor)
-      if state.repeats >= stuckAfter { finding.repeats = state.repeats }
+      // A register that is stuck shows no energy at all; the same rise again is its resolution.
+      if state.repeats >= stuckAfter, !reading.register.isPresent {
+        finding.repeats = state.repeats
+      }
       if reading.energy != .zero {
         finding.missing = state.missing
         state.missing = 0
@@ -235,5 +238,16 @@ extension Span where Element == UInt8 {
       start = end + 1
     }
     return false
+  }
+}
+
+extension Reading {
+  /// Over how many seconds its energy may have flowed; nil where nobody knows.
+  ///
+  /// Of a register a quarter of an hour at least: displays count in steps of up to a kWh, and totals
+  /// that waited at the broker arrive at once.
+  fileprivate var secondsForCapacity: Int32? {
+    if register.isPresent { return max(intervalSeconds ?? 0, 900) }
+    return intervalSeconds
   }
 }
