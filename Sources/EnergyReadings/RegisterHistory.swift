@@ -129,10 +129,17 @@ extension RegisterHistory {
     _ sample: RegisterSample, into history: inout RegisterHistory?
   ) -> RegisterOutcome {
     if let problem = sample.problem { return RegisterOutcome(.outOfRange(problem)) }
-    let point = Point(at: sample.timestamp, value: sample.value)
+    var point = Point(at: sample.timestamp, value: sample.value)
     guard var known = history else {
       history = RegisterHistory(measure: sample.measure, first: point, last: point)
       return RegisterOutcome(.heard)
+    }
+    // Of what arrived within one tick of the clock, the order of arrival is the order in time.
+    let sinceLast = known.last.at.microseconds - point.at.microseconds
+    if sample.isTimeOfArrival, (0..<RegisterSample.tick).contains(sinceLast),
+      point.value != known.last.value
+    {
+      point.at.microseconds += sinceLast + 1
     }
     let outcome: RegisterOutcome
     if known.measure != sample.measure {
@@ -164,11 +171,13 @@ extension RegisterHistory {
   /// A sample that is newer than all before.
   private mutating func advance(_ sample: RegisterSample, _ point: Point) -> RegisterOutcome {
     if let outcome = comeBack(sample, point) { return outcome }
+    if isHeld(sample, at: point.at), point.value >= last.value { return RegisterOutcome(.heard) }
     let before = last
     switch sample.difference(from: before, to: point) {
     case .counted(let amount):
+      let event = amount == 0 ? nil : lateReset(sample)
       count(on: point, amount)
-      return sample.outcome(from: before, to: point, amount)
+      return sample.outcome(from: before, to: point, amount, event)
     case .rolledOver(let amount):
       count(on: point, amount)
       return sample.outcome(
@@ -179,6 +188,19 @@ extension RegisterHistory {
     case .implausible:
       return doubt(sample, point)
     }
+  }
+
+  /// Whether a total that fell is not counted on yet, since it may be an older message that the
+  /// broker delivers again: without a time of its own it looks like a meter that was reset.
+  private func isHeld(_ sample: RegisterSample, at time: Timestamp) -> Bool {
+    fallen != nil && sample.isTimeOfArrival
+      && time.microseconds - first.at.microseconds < RegisterSample.hold
+  }
+
+  /// A fall that was held and turns out to be a reset, which nobody was told of yet.
+  private func lateReset(_ sample: RegisterSample) -> RegisterEvent? {
+    guard let fallen, sample.isTimeOfArrival else { return nil }
+    return RegisterEvent(kind: .reset, before: fallen.value, after: last.value)
   }
 
   private mutating func count(on point: Point, _ amount: Int64) {
@@ -195,7 +217,10 @@ extension RegisterHistory {
     guard let before = fallen, point.value >= before.value,
       case .counted(let amount) = sample.difference(from: before, to: point)
     else { return nil }
-    let event = RegisterEvent(kind: .restored, before: last.value, after: point.value)
+    // While it is held, nobody was told that it fell.
+    let event =
+      isHeld(sample, at: point.at)
+      ? nil : RegisterEvent(kind: .restored, before: last.value, after: point.value)
     self = RegisterHistory(measure: measure, first: point, last: point)
     floor = point.at
     return sample.outcome(from: before, to: point, amount, event)
@@ -204,12 +229,15 @@ extension RegisterHistory {
   private mutating func fall(_ sample: RegisterSample, _ point: Point) -> RegisterOutcome {
     // A meter that corrected itself, or an older total with a newer time: counted again once it is
     // above what was counted.
-    if point.value > last.value / 100 * sample.dipPercent { return RegisterOutcome(.heard) }
+    if point.value > last.value / 100 * RegisterSample.dipPercent {
+      return RegisterOutcome(.heard)
+    }
     let before = last
     let highest = fallen ?? before
     self = RegisterHistory(measure: measure, first: point, last: point)
     floor = before.at
     fallen = highest
+    if sample.isTimeOfArrival { return RegisterOutcome(.heard) }
     return RegisterOutcome(
       .heard, RegisterEvent(kind: .reset, before: before.value, after: point.value))
   }
@@ -293,7 +321,8 @@ extension RegisterSample {
   /// meters are no longer connected over MQTT without a thought.
   public static let unknownMaximumWatts: Int64 = 1_000_000
   /// The same for a total that stood at exactly 0, W: that may be a meter that was not read yet, and
-  /// the next total its whole life.
+  /// the next total its whole life. Also for a net register that goes to a hundredth of what it was,
+  /// or comes from there.
   public static let unknownMaximumWattsFromZero: Int64 = 30_000
   /// Time that a step may stand for at least, µs: 15 minutes, since displays count in steps of up to
   /// a kWh, and gateways gather.
@@ -349,7 +378,12 @@ extension RegisterSample {
 
   /// Most energy between two points, micro-kWh.
   private func most(from start: RegisterHistory.Point, to end: RegisterHistory.Point) -> Int64 {
-    let isFromZero = measure == .register && start.value == 0
+    // Some devices that count both ways begin anew when they start.
+    let (small, large) = (
+      min(start.value.magnitude, end.value.magnitude),
+      max(start.value.magnitude, end.value.magnitude)
+    )
+    let isFromZero = measure == .netRegister ? small < large / 100 : start.value == 0
     let watts =
       maximumWatts > 0
       ? maximumWatts
@@ -370,9 +404,14 @@ extension RegisterSample {
       + "\(EnergyAmount(microKWh: most(from: start, to: end))) kWh can have flowed"
   }
 
-  /// How much of a total may be left for its fall to be none: 99 %; half of it where the time is
-  /// that of arrival, since a message that comes again has a new one.
-  var dipPercent: Int64 { isTimeOfArrival ? 50 : 99 }
+  /// How much of a total may be left for its fall to be none.
+  static let dipPercent: Int64 = 99
+  /// How long a total must stay lower before it counts as reset, where the time is that of arrival,
+  /// µs: 10 minutes, in which a broker has delivered again what was not acknowledged.
+  static let hold: Int64 = 600_000_000
+  /// Times of arrival that are nearer than this, µs, are of one tick of the clock, which is a
+  /// millisecond long or longer, and of captures, which count in milliseconds.
+  static let tick: Int64 = 1_000
 
   func outcome(
     from start: RegisterHistory.Point, to end: RegisterHistory.Point, _ amount: Int64,

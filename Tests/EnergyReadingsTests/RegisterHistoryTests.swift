@@ -135,6 +135,51 @@ import Testing
     #expect(register.booked == 300_000)
   }
 
+  /// A new meter's whole life looks like a reset when it comes again.
+  @Test func theLifeOfANewMeterThatComesAgainIsNotCountedAgain() {
+    var register = RegisterBench(isTimeOfArrival: true)
+    for (second, value) in [0, 100, 200, 300, 0, 100, 200, 300, 400].enumerated() {
+      #expect(register.take(Int64(value) * 1_000, at: Int64(second)).event == nil)
+    }
+    #expect(register.booked == 400_000)
+  }
+
+  @Test(arguments: [2_000_000, 3_000_000_000] as [Int64])
+  func aResetWithoutATimeIsHeldForTenMinutes(low: Int64) {
+    var register = RegisterBench(isTimeOfArrival: true)
+    register.take(5_000_000_000, at: 0)
+    for second in [60, 300, 659] as [Int64] {
+      #expect(register.take(low + second, at: second) == RegisterOutcome(.heard))
+    }
+    let outcome = register.take(low + 700, at: 660)
+    #expect(outcome.interval == 640)
+    #expect(outcome.event == .init(kind: .reset, before: 5_000_000_000, after: low + 60))
+    #expect(register.take(low + 800, at: 661).interval == 100)
+  }
+
+  /// Messages that waited at the broker arrive faster than the clock ticks.
+  @Test func whatArrivesInOneTickArrivesInOrder() {
+    var register = RegisterBench(isTimeOfArrival: true)
+    for value in [5_000, 5_100, 5_100, 5_300, 5_600] as [Int64] { register.take(value, at: 7) }
+    #expect(register.booked == 600)
+    #expect(register.take(5_700, at: 8).interval == 100)
+    var other = RegisterBench()
+    other.take(5_000, at: 7)
+    #expect(other.take(5_100, at: 7).verdict == .known)
+  }
+
+  /// emonTx counts both ways, and from 0 when it starts.
+  @Test func aNetRegisterThatBeginsAnewHasNotRunBack() {
+    var register = RegisterBench(measure: .netRegister)
+    register.opposite = .init(.production)
+    register.take(76_000_000, at: 0)
+    #expect(register.take(0, at: 900).event?.kind == .implausibleStep)
+    #expect(register.take(50_000, at: 960).event?.kind == .exchange)
+    #expect(register.booked == 50_000)
+    // What can have flowed has.
+    #expect(register.take(0, at: 1_860).interval == 50_000)
+  }
+
   @Test func aStepBeyondThePowerIsDoubted() {
     var register = RegisterBench(maximumWatts: 10_000)
     register.take(5_000_000, at: 0)
