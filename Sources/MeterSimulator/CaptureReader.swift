@@ -11,6 +11,8 @@ public final class CaptureReader {
   // Unchecked: a reader belongs to one thread, and no access to one of these encloses another.
   @exclusivity(unchecked) private var arena = ByteArena(capacity: 1 << 16)
   @exclusivity(unchecked) private var message = CaptureMessage()
+  /// When the capture began, as one of its lines said last.
+  private var began: Timestamp?
 
   /// Opens a plain or gzip capture, or standard input for `-`.
   ///
@@ -28,6 +30,11 @@ public final class CaptureReader {
 
   /// The last message's place in time.
   public var timeMilliseconds: Int64 { message.time }
+  /// When the last message was heard, to the millisecond; nil where the capture does not say when it
+  /// began (`"began"`, RFC 3339, on its first line).
+  public var heardAt: Timestamp? {
+    began.map { Timestamp(microseconds: $0.microseconds + message.time * 1_000) }
+  }
   /// File and line number of the line that was read last.
   public var place: String { "\(lines.file):\(lines.lineNumber)" }
   public var isRetained: Bool { message.isRetained }
@@ -64,7 +71,9 @@ public final class CaptureReader {
   /// - Returns: what is wrong with the line, or nil.
   private func read(_ line: ByteSlice) -> String? {
     message = CaptureMessage()
-    return message.read(line, parser, in: &arena)
+    let problem = message.read(line, parser, in: &arena)
+    if let told = message.began { began = told }
+    return problem
   }
 }
 
@@ -76,6 +85,7 @@ private struct CaptureMessage {
   var comment = ByteSlice.absent
   var qos: Int32 = 1
   var isRetained = false
+  var began: Timestamp?
 
   /// - Returns: what is wrong with the line, or nil.
   mutating func read(
@@ -143,6 +153,11 @@ private struct CaptureMessage {
         return "payload_b64 is not base64"
       }
       payload = data.withUnsafeBytes { arena.append($0) }
+    } else if arena[node.key].elementsEqual("began") {
+      guard node.kind == .string, let time = try? Timestamp(rfc3339: arena[node.value]) else {
+        return "began is not a time such as 2026-06-10T07:00:00Z"
+      }
+      began = time
     } else if arena[node.key].elementsEqual("comment"), node.kind == .string {
       comment = text(node, parser, in: &arena)
     }

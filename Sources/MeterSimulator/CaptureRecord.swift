@@ -1,5 +1,6 @@
 // One line of a capture: a message as it was heard on the broker.
 
+import EnergyReadings
 import Foundation
 
 /// One message of a capture file (`wire-format.md`, "Captures").
@@ -12,18 +13,22 @@ public struct CaptureRecord: Sendable, Equatable {
   public var payload: [UInt8]
   /// Whether the broker sent it as a retained message.
   public var retain: Bool
+  /// When the capture began: on its first line, so that what tells no time of its own keeps the one
+  /// at which it was heard.
+  public var began: Timestamp?
   /// A note for people and tests; replay ignores it.
   public var comment: String?
 
   public init(
     timeMilliseconds: Int64, topic: String, qos: UInt8 = 1, payload: [UInt8],
-    retain: Bool = false, comment: String? = nil
+    retain: Bool = false, began: Timestamp? = nil, comment: String? = nil
   ) {
     self.timeMilliseconds = timeMilliseconds
     self.topic = topic
     self.qos = qos
     self.payload = payload
     self.retain = retain
+    self.began = began
     self.comment = comment
   }
 }
@@ -48,6 +53,10 @@ extension [UInt8] {
       append(UInt8(ascii: "\""))
     }
     if record.retain { append(#","retain":true"#) }
+    if let began = record.began {
+      append(#","began":"#)
+      append(jsonString: began.description.utf8)
+    }
     if let comment = record.comment {
       append(#","comment":"#)
       append(jsonString: comment.utf8)

@@ -61,7 +61,7 @@ private struct Recording {
   func run(_ stop: StopSignal) throws -> Int {
     let writer = try CaptureWriter(file: file)
     let session = try MQTTSession(mqtt)
-    let start = ContinuousClock.now
+    let (start, began) = (ContinuousClock.now, Timestamp.now)
     var written = 0
     var problem: (any Error)?
     session.onMessage = { message in
@@ -71,7 +71,7 @@ private struct Recording {
           CaptureRecord(
             timeMilliseconds: Int64((ContinuousClock.now - start) / .milliseconds(1)),
             topic: String(decoding: message.topic, as: UTF8.self), payload: Array(message.payload),
-            retain: message.isRetained))
+            retain: message.isRetained, began: written == 0 ? began : nil))
         written += 1
       } catch { problem = error }
     }

@@ -79,7 +79,8 @@ private struct DeadLetterExport {
         try writer.write(
           CaptureRecord(
             timeMilliseconds: (letter.receivedAt.microseconds - start) / 1_000,
-            topic: letter.topic, payload: letter.payload))
+            topic: letter.topic, payload: letter.payload,
+            began: result.written == 0 ? Timestamp(microseconds: start) : nil))
         result.written += 1
       }
       page = try archive.page(filter, after: last.cursor, limit: DeadLetterExport.pageSize)

@@ -17,7 +17,8 @@ struct ReplayCommand: AsyncParsableCommand {
       Replaying a capture twice stores every reading once. A line that cannot be read is reported \
       with file and line number and skipped; --strict stops there. --direct needs no broker: it \
       stores the readings itself, over as many connections as there are workers, and prints what \
-      became of them.
+      became of them. Messages count as received when the capture heard them, if it says when it \
+      began; the broker can only be told of them now.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -167,7 +168,8 @@ private struct DirectReplay {
     let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
     let broken = try capture.readAll { reader in
       reader.withMessage { topic, payload in
-        batch.add(topic: topic, payload: payload, receivedAt: .lastTick, by: reference)
+        batch.add(
+          topic: topic, payload: payload, receivedAt: reader.heardAt ?? .lastTick, by: reference)
       }
       if batch.count >= batchSize {
         readings += batch.count

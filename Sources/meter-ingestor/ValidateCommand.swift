@@ -16,7 +16,8 @@ struct ValidateCommand: AsyncParsableCommand {
       The readings take the whole way into the tables, batch by batch, in transactions that are \
       rolled back: so foreign keys, constraints that only PostgreSQL can judge, and duplicates of \
       what is stored or of the same batch (ingest.batch-size) are seen too. Times are judged by \
-      this machine's clock. Exit code 1 when anything is rejected.
+      when the capture heard them, or this machine's clock where it does not say. Exit code 1 when \
+      anything is rejected.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -117,7 +118,8 @@ private struct Validation {
     report.brokenLines = try capture.readAll { reader in
       reader.withMessage { topic, payload in
         places.append("\(reader.place): \(topic.text.printable)")
-        batch.add(topic: topic, payload: payload, receivedAt: .now, by: reference)
+        batch.add(
+          topic: topic, payload: payload, receivedAt: reader.heardAt ?? .now, by: reference)
       }
       if batch.count >= settings.worker.batchSize || batch.byteCount >= 32 << 20 {
         try judge(places, connection, &report)
