@@ -7,6 +7,14 @@ struct Moment: Sendable {
   var timestamp: Timestamp
   /// Whether it is the time of arrival, for want of another.
   var isArrival = false
+
+  /// An interval that comes again is known by its time: by that of arrival it would be stored again.
+  func mustBeTold(at path: @autoclosure () -> String) throws(Rejection) {
+    guard isArrival else { return }
+    throw Rejection(
+      .outOfRange, path: path(),
+      detail: "the clock was never set, and an interval without a time could be stored twice")
+  }
 }
 
 /// How a time is written.

@@ -270,9 +270,16 @@ struct SourceEntry {
     let filter = try TopicFilter(topic)
     let shape = try choice("payload", PayloadShape.self) ?? .json
     let device = try device(of: filter, namesDevice: false)
+    let time = try time(shape)
+    let values = try mappedValues(filter, shape, device)
+    if case .arrival = time, values.contains(where: { $0.mode == .interval }) {
+      throw SourceProblem(
+        "time",
+        "is missing: an interval that comes again is known by its time, such as [/time, unix_s]; by "
+          + "that of its arrival it would be stored again")
+    }
     let format = MappedFormat(
-      shape, conditions: try conditions(shape), time: try time(shape),
-      values: try mappedValues(filter, shape, device))
+      shape, conditions: try conditions(shape), time: time, values: values)
     if case .payload = device, shape != .json {
       throw SourceProblem("device", "a \(shape.rawValue) payload has no JSON pointers")
     }

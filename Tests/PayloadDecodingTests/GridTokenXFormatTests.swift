@@ -50,6 +50,7 @@ import Testing
   @Test(arguments: [
     ("{", "malformed_payload $"), ("[]", "wrong_type $"),
     (#"{"1.1.1.8.0.255":1}"#, "missing_field $.timestamp"),
+    (#"{"1.1.1.8.0.255":1,"timestamp":7}"#, "out_of_range $.timestamp"),
     (#"{"timestamp":1781064000}"#, "missing_field $.1.1.1.8.0.255"),
     (#"{"1.1.1.8.0.255":true,"timestamp":1781064000}"#, "[1] wrong_type $.1.1.1.8.0.255"),
     (#"{"1.1.1.8.0.255":1e30,"timestamp":1781064000}"#, "[1] out_of_range $.1.1.1.8.0.255"),

@@ -126,16 +126,27 @@ private let energy = "value: /e, unit: Wh, kind: consumption"
   @Test func intervalsAreReadings() throws {
     let decoder = try mapping(
       "value: /kwh, unit: kWh, mode: interval, kind: consumption, kind_negative: production, "
-        + "interval_seconds: 900, grid_code: BKK-07")
-    let time = "2026-06-10T07:00:00Z"
-    let outcome = decoder.decode(#"{"kwh":-0.5}"#, on: "m/d")
+        + "interval_seconds: 900, grid_code: BKK-07, time: [/t, unix_s]")
+    let time = "2026-06-10T06:45:00Z"
+    let outcome = decoder.decode(#"{"kwh":-0.5,"t":1781073900}"#, on: "m/d")
     #expect(outcome.lines == ["d interval 500000 production \(time)"])
     #expect(outcome.readings.first?.intervalSeconds == 900)
     #expect(outcome.readings.first.map { outcome.text($0.gridCode) } == "BKK-07")
     #expect(
-      decoder.lines(#"{"kwh":0.5}"#, on: "m/d") == ["d interval 500000 consumption \(time)"])
-    let onlyUsed = try mapping("value: /kwh, unit: kWh, mode: interval, kind: consumption")
-    #expect(onlyUsed.lines(#"{"kwh":-0.5}"#, on: "m/d") == ["skipped 1"])
+      decoder.lines(#"{"kwh":0.5,"t":1781073900}"#, on: "m/d")
+        == ["d interval 500000 consumption \(time)"])
+    let onlyUsed = try mapping(
+      "value: /kwh, unit: kWh, mode: interval, kind: consumption, time: [/t, unix_s]")
+    #expect(onlyUsed.lines(#"{"kwh":-0.5,"t":1781073900}"#, on: "m/d") == ["skipped 1"])
+  }
+
+  /// Delivered again, an interval of the time of its arrival would be another one.
+  @Test func anIntervalHasATimeOfItsOwn() throws {
+    let keys = "value: /kwh, unit: kWh, mode: interval, kind: consumption"
+    let error = #expect(throws: SourceFileError.self) { try mapping(keys) }
+    #expect(error?.problem.key == "time", "\(String(describing: error))")
+    let decoder = try mapping(keys + ", time: [/t, unix_s]")
+    #expect(decoder.lines(#"{"kwh":0.5,"t":7}"#, on: "m/d") == ["out_of_range $.t"])
   }
 
   @Test func columns() throws {

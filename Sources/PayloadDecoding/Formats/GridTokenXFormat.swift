@@ -33,6 +33,7 @@ struct GridTokenXFormat: PayloadFormat {
     }
     let moment = try heard.moment(
       parser[time], at: "\(prefix).timestamp", as: .any(Self.utc), with: parser, in: &arena)
+    try moment.mustBeTold(at: "\(prefix).timestamp")
     var frame = Reading(
       kind: .consumption, device: device, gridCode: .absent, timestamp: moment.timestamp)
     frame.gridCode = heard.source.gridCode?.text(heard.levels, in: &arena) ?? .absent

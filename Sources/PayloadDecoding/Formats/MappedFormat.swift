@@ -143,6 +143,7 @@ final class MappedFormat: PayloadFormat {
         return
       }
       if value.mode == .interval {
+        try moment.mustBeTold(at: timePath)
         guard let reading = reading(value, amount, of: device, moment, heard, &arena) else {
           decoded.skipped += 1
           return
@@ -193,6 +194,10 @@ final class MappedFormat: PayloadFormat {
     reading.operation = flow.operation
     reading.intervalSeconds = value.intervalSeconds
     return reading
+  }
+
+  private var timePath: String {
+    if case .payload(let pointer, _) = time { pointer.path } else { "$" }
   }
 
   private func path(_ value: MappedValue) -> String {
