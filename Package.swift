@@ -271,7 +271,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "CPacketBuffer", "EnergyReadings", "MQTTSession", "MeterSimulator", "PostgresStore",
-        "PrivateServices", "TestServices", "meter-ingestor",
+        "PrivateServices", "SeededRandom", "TestServices", "meter-ingestor",
       ],
       swiftSettings: strict),
   ],
