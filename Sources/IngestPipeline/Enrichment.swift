@@ -50,7 +50,7 @@ package struct Enrichment {
       reading.consumerType = try attribute(
         reading.consumerType, named: "consumer_type", of: reading, known, registry, &arena)
     case .storage:
-      try completeStorage(&reading, in: arena)
+      try completeStorage(&reading, known, registry, in: &arena)
     }
     if reading.kind != .storage, !reading.location.isPresent, let known, known.location.isPresent {
       reading.location = arena.append(known.location, from: registry.arena)
@@ -75,8 +75,15 @@ package struct Enrichment {
   }
 
   private func completeStorage(
-    _ reading: inout Reading, in arena: borrowing ByteArena
+    _ reading: inout Reading, _ known: RegisteredDevice?, _ registry: MeterRegistry,
+    in arena: inout ByteArena
   ) throws(Rejection) {
+    // Where neither payload nor topic says so, it is in the grid where it is registered.
+    if reading.gridLocation.count == 0, reading.gridCode.count == 0, let known,
+      known.attribute.isPresent
+    {
+      reading.gridLocation = arena.append(known.attribute, from: registry.arena)
+    }
     if reading.price == nil {
       reading.price = settings.tariffTable?.price(until: reading.timestamp) ?? settings.tariff
     }

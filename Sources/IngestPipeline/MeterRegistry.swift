@@ -132,7 +132,7 @@ private struct RegistryReader {
   /// Types and lists of sources: a handful for a million devices, so each is kept once.
   private var vocabulary: [ByteSlice] = []
 
-  /// Device, its attribute, location, whether that names a grid code, rated power in micro-kW,
+  /// Device, its attribute (of a battery, its grid code), location, whether that names a grid code, rated power in micro-kW,
   /// capacity in micro-kWh, and since when it is inactive.
   static func query(for kind: ReadingKind) -> String {
     switch kind {
@@ -154,7 +154,7 @@ private struct RegistryReader {
       """
     case .storage:
       """
-      SELECT device.storage_id, NULL, NULL, false, 0,
+      SELECT device.storage_id, left(device.location_json ->> 'grid_code', 100), NULL, false, 0,
         least(device.capacity_mwh * 1000000000, 9e18)::bigint,
         CASE WHEN device.status = 'active' THEN \(inactiveSince) ELSE 0 END
       FROM grid.energy_storage AS device LEFT JOIN ingest.inactive_devices AS inactive

@@ -141,7 +141,8 @@ import Testing
         FROM grid.energy_production
         UNION ALL
         SELECT 'storage', storage_id, executed_at, energy_amount::text, operation_type
-          || CASE WHEN price_per_unit = 2.5 THEN '' ELSE price_per_unit::text END, id
+          || CASE WHEN price_per_unit = 2.5 AND grid_location = 'FMT-01' THEN ''
+            ELSE price_per_unit || grid_location END, id
         FROM grid.storage_operations
       ) AS stored
       CROSS JOIN LATERAL (
