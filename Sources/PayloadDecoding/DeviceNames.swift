@@ -23,13 +23,21 @@ final class DeviceNames: Sendable {
     self.slots = slots
   }
 
+  /// Whether a name is in the table.
+  func contains(_ name: ByteSlice, in arena: borrowing ByteArena) -> Bool {
+    slot(of: name, in: arena) != nil
+  }
+
   /// The id that a name stands for, copied to the end of the arena; nil where it is not in the table.
   func id(for name: ByteSlice, in arena: inout ByteArena) -> ByteSlice? {
+    guard let slot = slot(of: name, in: arena) else { return nil }
+    return arena.append(slots[slot].id, from: texts)
+  }
+
+  private func slot(of name: ByteSlice, in arena: borrowing ByteArena) -> Int? {
     var slot = Int(truncatingIfNeeded: arena[name].hash(seed: 0)) & (slots.count - 1)
     while slots[slot].name.isPresent {
-      if texts.holds(slots[slot].name, equalTo: name, of: arena) {
-        return arena.append(slots[slot].id, from: texts)
-      }
+      if texts.holds(slots[slot].name, equalTo: name, of: arena) { return slot }
       slot = (slot + 1) & (slots.count - 1)
     }
     return nil

@@ -74,7 +74,8 @@ extension SourcedMessage {
       case .missingOffset:
         throw Rejection(
           .wrongType, path: path(),
-          detail: "a local time names no moment; name the zone in the source's time")
+          detail: "a local time names no moment; set the source's zone: Europe/Amsterdam, or, of a "
+            + "mapping, time: [/…, local:Europe/Amsterdam]")
       case .outOfRange:
         throw Rejection(.outOfRange, path: path(), detail: "no such date or time")
       }

@@ -50,7 +50,8 @@ struct SourcedMessage {
   ///   a total is below 0.
   func sample(
     _ register: ByteSlice, of device: ByteSlice, _ measure: RegisterSample.Measure, _ value: Int64,
-    at moment: Moment, flow: RegisterSample.Flow, in arena: inout ByteArena
+    at moment: Moment, flow: RegisterSample.Flow, opposite: RegisterSample.Flow? = nil,
+    in arena: inout ByteArena
   ) throws(Rejection) -> RegisterSample {
     if register.count == 0 || (register.count > 100 && arena[register].characterCount > 100) {
       throw Rejection(
@@ -64,12 +65,25 @@ struct SourcedMessage {
     }
     var sample = RegisterSample(
       device: device, register: register, measure: measure, value: value,
-      timestamp: moment.timestamp, flow: flow)
+      timestamp: moment.timestamp, flow: self.flow(flow, of: device, in: arena),
+      opposite: opposite.map { self.flow($0, of: device, in: arena) })
     sample.gridCode = source.gridCode?.text(levels, in: &arena) ?? .absent
     sample.maximumWatts = source.options.maximumWatts
     sample.digits = source.options.digits
     sample.isTimeOfArrival = moment.isArrival
     return sample
+  }
+}
+
+extension SourcedMessage {
+  /// What a flow is with a device: the other way round where it measures what is generated.
+  func flow(
+    _ flow: RegisterSample.Flow, of device: ByteSlice, in arena: borrowing ByteArena
+  ) -> RegisterSample.Flow {
+    guard flow.kind != .storage, let producers = source.producers,
+      producers.contains(device, in: arena)
+    else { return flow }
+    return .init(flow.kind == .consumption ? .production : .consumption)
   }
 }
 

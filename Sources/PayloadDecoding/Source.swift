@@ -21,6 +21,9 @@ public struct SourceOptions: Sendable {
   /// Whether tariff registers are taken from messages that hold one register each; default no, since
   /// the total comes as well.
   public var takesTariffs = false
+  /// Registered ids of devices that stand where energy is generated, such as a plug of an inverter:
+  /// what they import is production, and what they export is consumption.
+  public var producers: [String] = []
   /// Registers by the vendor's or user's own names, for formats whose names are free.
   var registers: [(name: [UInt8], flow: RegisterSample.Flow)] = []
 
@@ -34,6 +37,8 @@ public final class Source: Sendable {
   let device: DeviceOrigin
   let gridCode: TextTemplate?
   let names: DeviceNames?
+  /// Those of ``SourceOptions/producers``.
+  let producers: DeviceNames?
   let options: SourceOptions
 
   init(
@@ -46,6 +51,9 @@ public final class Source: Sendable {
     self.device = device
     self.gridCode = gridCode
     self.names = names.isEmpty ? nil : DeviceNames(names)
+    producers =
+      options.producers.isEmpty
+      ? nil : DeviceNames(Dictionary(options.producers.map { ($0, $0) }) { first, _ in first })
     self.options = options
   }
 }

@@ -166,6 +166,7 @@ struct SourceEntry {
       else { throw SourceProblem("max_kw", "\"\(text)\" is no power in kW above 0") }
       options.maximumWatts = watts
     }
+    options.producers = try texts("producers") ?? []
     options.digits = UInt8(try integer("digits", in: 1...9) ?? 0)
     options.allowsArrival = try choice("unset_clock", UnsetClock.self) != .reject
     return options
@@ -216,7 +217,11 @@ struct SourceEntry {
     var options = try options()
     options.importFlow = try direction("import", default: options.importFlow)
     options.exportFlow = try direction("export", default: options.exportFlow)
-    if let name = try text("zone") { options.zone = try LocalZone(name) }
+    if let name = try text("zone") {
+      do throws(SourceProblem) { options.zone = try LocalZone(name) } catch {
+        throw SourceProblem("zone", error.problem)
+      }
+    }
     options.unit = try choice("unit", MeterUnit.self)
     if options.unit?.isPower == true { throw SourceProblem("unit", "counts power, not energy") }
     options.takesTariffs = try flag("tariffs") ?? false
@@ -238,8 +243,7 @@ struct SourceEntry {
   mutating func sources(_ ready: ReadyMapping) throws(SourceProblem) -> [Source] {
     let root = try text("root")
     var own = values
-    own["format"] = nil
-    own["root"] = nil
+    for key in ["format", "root", "import", "export"] { own[key] = nil }
     let several = ready.entries.count > 1
     for key in ["topic", "device", "value", "values", "register"] where several && own[key] != nil {
       throw SourceProblem(
@@ -247,17 +251,36 @@ struct SourceEntry {
         "\(ready.name) is several sources, so that one \(key) cannot serve them all; "
           + "`root` moves their topics and `devices` names their devices")
     }
+    if own["kind"] != nil, several || ready.entries.contains(where: { $0["values"] != nil }) {
+      throw SourceProblem(
+        "kind", "\(ready.name) has several registers; set import or export to what theirs is here")
+    }
+    let flows = try redirections()
     var sources: [Source] = []
-    for node in ready.entries {
+    for node in ready.entries.compactMap({ $0.redirected(by: flows) }) {
       var entry = try SourceEntry(node).overridden(by: own)
       if own["topic"] == nil, let root, let topic = try entry.text("topic") {
         entry.values["topic"] = Node(root + topic.dropFirst(ready.root.count))
       }
       sources.append(try entry.mappedSource())
-      entry.known.insert("root")
+      entry.known.formUnion(["root", "import", "export"])
       try entry.refuseOthers()
     }
+    if sources.isEmpty { throw SourceProblem("import", "nothing is left of \(ready.name)") }
     return sources
+  }
+
+  /// What `import` and `export` make of consumption and production; `none`: nothing.
+  private mutating func redirections() throws(SourceProblem) -> [String: String] {
+    var flows: [String: String] = [:]
+    for (key, kind) in [("import", "consumption"), ("export", "production")] {
+      guard let text = try text(key) else { continue }
+      if text != "none", RegisterSample.Flow(text) == nil {
+        throw SourceProblem(key, RegisterSample.Flow.expected(text) + ", none")
+      }
+      flows[kind] = text
+    }
+    return flows
   }
 
   // MARK: - Mappings
@@ -428,6 +451,24 @@ struct SourceEntry {
     if !place.isEmpty { parts.append(place) }
     let text = parts.isEmpty ? "total" : parts.joined(separator: "/")
     return try TextTemplate(text, of: filter, key: "register")
+  }
+}
+
+extension Node {
+  /// This mapping, or each of its `values`, with another `kind`; nil where nothing is left of it.
+  fileprivate func redirected(by flows: [String: String]) -> Node? {
+    var node = self
+    for key in ["kind", "kind_negative"] {
+      guard let kind = node[key]?.string, let other = flows[kind] else { continue }
+      if other == "none", key == "kind" { return nil }
+      node[key] = other == "none" ? nil : Node(other)
+    }
+    if let values = node["values"]?.sequence {
+      let kept = values.compactMap { $0.redirected(by: flows) }
+      if kept.isEmpty { return nil }
+      node["values"] = Node(kept)
+    }
+    return node
   }
 }
 

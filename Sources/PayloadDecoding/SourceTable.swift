@@ -40,7 +40,7 @@ public final class SourceTable: Sendable {
         throw SourceProblem(
           "topic",
           "\"\(source.filter)\" and \"\(other.filter)\" match the same topics; "
-            + "one topic belongs to one source, which may have several values")
+            + "one topic belongs to one source, which may have several values: narrow one of them")
       }
       for text in TopicRoute.defaultFilters {
         guard let own = try? TopicFilter(text), own.overlaps(source.filter) else { continue }

@@ -34,6 +34,11 @@ private let ok = "{topic: a/{device}, payload: number, unit: Wh, kind: consumpti
       "unit: W does not go with mode register"
     ),
     ("- {topic: a, device: d, value: /e, unit: Wh}", "kind: is missing"),
+    ("- {format: zigbee2mqtt, kind: production}", "kind: zigbee2mqtt has several registers"),
+    ("- {format: victron, kind: charge}", "kind: victron has several registers"),
+    ("- {format: evcc, import: sun}", "import: \"sun\" is none of consumption"),
+    ("- {format: opendtu, export: none}", "import: nothing is left of opendtu"),
+    ("- {format: tasmota, zone: Mars/X}", "zone: no time zone \"Mars/X\""),
     (
       "- {topic: a, device: d, value: /e, unit: Wh, kind: import}",
       "kind: \"import\" is none of consumption"

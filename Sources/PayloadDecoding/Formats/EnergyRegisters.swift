@@ -54,10 +54,9 @@ struct EnergyRegisters {
     if let net, let flow = options.importFlow {
       decoded.take(heard.place(2), kind: flow.kind) { () throws(Rejection) in
         let name = arena.append("16.8.0")
-        var sample = try heard.sample(
-          name, of: device, .netRegister, net, at: moment, flow: flow, in: &arena)
-        sample.opposite = options.exportFlow
-        return sample
+        return try heard.sample(
+          name, of: device, .netRegister, net, at: moment, flow: flow,
+          opposite: options.exportFlow, in: &arena)
       }
     } else {
       decoded.skipped += 1

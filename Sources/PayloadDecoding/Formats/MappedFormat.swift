@@ -175,10 +175,9 @@ final class MappedFormat: PayloadFormat {
         detail: "a total below 0; mode net_register has those, and so has power")
     }
     let register = value.register.text(heard.levels, in: &arena)
-    var sample = try heard.sample(
-      register, of: device, measure, amount, at: moment, flow: value.flow, in: &arena)
-    sample.opposite = value.opposite
-    return sample
+    return try heard.sample(
+      register, of: device, measure, amount, at: moment, flow: value.flow,
+      opposite: value.opposite, in: &arena)
   }
 
   /// The reading of an interval; nil where it is below 0 and that is nobody's energy.
@@ -186,7 +185,8 @@ final class MappedFormat: PayloadFormat {
     _ value: MappedValue, _ amount: Int64, of device: ByteSlice, _ moment: Moment,
     _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
   ) -> Reading? {
-    guard let flow = amount < 0 ? value.opposite : value.flow else { return nil }
+    guard let counted = amount < 0 ? value.opposite : value.flow else { return nil }
+    let flow = heard.flow(counted, of: device, in: arena)
     var reading = Reading(
       kind: flow.kind, device: device, gridCode: .absent,
       energy: EnergyAmount(microKWh: Int64(amount.magnitude)), timestamp: moment.timestamp)
