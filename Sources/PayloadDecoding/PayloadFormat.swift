@@ -75,6 +75,15 @@ struct SourcedMessage {
   }
 }
 
+extension Rejection {
+  /// The same, with the place that it is about: made only where something is turned away.
+  func at(_ path: String) -> Rejection {
+    var placed = self
+    placed.path = path
+    return placed
+  }
+}
+
 extension SourcedMessage {
   /// What a flow is with a device: the other way round where it measures what is generated.
   func flow(

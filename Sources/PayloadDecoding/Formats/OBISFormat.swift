@@ -51,13 +51,16 @@ struct OBISFormat: PayloadFormat {
     var lines = telegram.lines
     while let line = lines.next(in: arena) {
       guard let code = OBISCode(arena[line.code]), code.role != .other else { continue }
-      let path = "$.\(arena.string(line.code))"
-      guard let unit = MeterUnit(arena[line.unit]), !unit.isPower else {
-        throw Rejection(
-          .wrongType, path: path, detail: "\"\(arena.string(line.unit))\" is no unit of energy")
+      do throws(Rejection) {
+        guard let unit = MeterUnit(arena[line.unit]), !unit.isPower else {
+          throw Rejection(
+            .wrongType, detail: "\"\(arena.string(line.unit))\" is no unit of energy")
+        }
+        let amount = try arena.amount(of: line.value, at: "", by: Conversion(unit))
+        if let amount { registers.add(code.role, amount) }
+      } catch {
+        throw error.at("$.\(arena.string(line.code))")
       }
-      let amount = try arena.amount(of: line.value, at: path, by: Conversion(unit))
-      if let amount { registers.add(code.role, amount) }
     }
     let equipment = arena.hexText(telegram.equipment)
     let device = try heard.device(own: equipment, with: parser, in: &arena)
@@ -111,10 +114,13 @@ struct OBISFormat: PayloadFormat {
     for index in parser.members(of: object) {
       let key = parser.key(of: parser[index], in: &arena)
       guard let code = OBISCode(arena[key]), code.role != .other else { continue }
-      let path = "$.\(arena.string(key))"
-      if let amount = try amount(index, at: path, heard, parser, &arena) {
-        registers.add(code.role, amount)
-        isEmpty = false
+      do throws(Rejection) {
+        if let amount = try amount(index, heard, parser, &arena) {
+          registers.add(code.role, amount)
+          isEmpty = false
+        }
+      } catch {
+        throw error.at("$.\(arena.string(key))")
       }
     }
     guard !isEmpty else {
@@ -143,8 +149,13 @@ struct OBISFormat: PayloadFormat {
       case .importTariff, .exportTariff: heard.source.options.takesTariffs
       default: true
       }
-    let path = value == 0 ? "$" : "$.value"
-    guard isTaken, let amount = try amount(value, at: path, heard, parser, &arena) else {
+    let amount: Int64?
+    do throws(Rejection) {
+      amount = isTaken ? try self.amount(value, heard, parser, &arena) : nil
+    } catch {
+      throw error.at(value == 0 ? "$" : "$.value")
+    }
+    guard let amount else {
       decoded.skipped += 1
       return
     }
@@ -158,7 +169,7 @@ struct OBISFormat: PayloadFormat {
 
   /// A number, or an object of a value and its unit.
   private func amount(
-    _ index: Int, at path: String, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
+    _ index: Int, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
     _ arena: inout ByteArena
   ) throws(Rejection) -> Int64? {
     var unit = heard.source.options.unit ?? .wattHour
@@ -168,13 +179,13 @@ struct OBISFormat: PayloadFormat {
         let text = parser.text(of: parser[name], in: &arena)
         guard let told = MeterUnit(arena[text]), !told.isPower else {
           throw Rejection(
-            .wrongType, path: path, detail: "\"\(arena.string(text))\" is no unit of energy")
+            .wrongType, detail: "\"\(arena.string(text))\" is no unit of energy")
         }
         unit = told
       }
       node = parser[value]
     }
-    return try parser.amount(of: node, at: path, by: Conversion(unit), in: &arena)
+    return try parser.amount(of: node, at: "", by: Conversion(unit), in: &arena)
   }
 
   /// What the payload calls the device.
@@ -194,9 +205,10 @@ struct OBISFormat: PayloadFormat {
     _ arena: inout ByteArena
   ) throws(Rejection) -> Moment {
     let keys: InlineArray<3, StaticString> = ["timestamp", "ts", "time"]
-    for parent in [object, 0] {
+    let parents: InlineArray<2, Int> = [object, 0]
+    for number in parents.indices {
       for index in keys.indices {
-        guard let node = parser.member(keys[index], of: parent, in: &arena),
+        guard let node = parser.member(keys[index], of: parents[number], in: &arena),
           parser[node].kind != .null
         else { continue }
         return try heard.moment(
@@ -213,15 +225,15 @@ extension ByteArena {
   /// The ASCII text that hexadecimal digits write; what is none stays as it is.
   fileprivate mutating func hexText(_ digits: ByteSlice) -> ByteSlice {
     guard digits.isPresent, digits.count % 2 == 0 else { return digits }
-    var text: [UInt8] = []
+    let start = count
     for index in stride(from: 0, to: Int(digits.count), by: 2) {
       guard let high = self[digits][index].hexDigit, let low = self[digits][index + 1].hexDigit
       else { return digits }
-      let byte = high << 4 | low
-      guard byte > 0x20, byte < 0x7F else { return digits }
-      text.append(byte)
+      let byte: InlineArray<1, UInt8> = [high << 4 | low]
+      guard byte[0] > 0x20, byte[0] < 0x7F else { return digits }
+      _ = append(byte.span)
     }
-    return append(text.span)
+    return ByteSlice(offset: start, count: count - start)
   }
 
   /// `200913101618S` as RFC 3339 in UTC, and the season it tells; nil where it is no such text.

@@ -148,7 +148,9 @@ struct SenMLFormat: PayloadFormat {
     guard fields.1 != nil || (unit.isPower && fields.0 != nil) else { return nil }
     let conversion = Conversion(unit.isPower ? unit.timesSecond : unit)
     var total: Int64 = 0
-    for case let text? in [fields.0, fields.1] {
+    let texts: InlineArray<2, ByteSlice?> = [fields.0, fields.1]
+    for index in texts.indices {
+      guard let text = texts[index] else { continue }
       guard let part = try arena.amount(of: text, at: "$.v", by: conversion) else { return nil }
       total += part
     }
@@ -159,7 +161,9 @@ struct SenMLFormat: PayloadFormat {
     of record: SenMLRecord, _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
   ) throws(Rejection) -> Moment {
     var microseconds: Int64 = 0
-    for case let text? in [record.baseTime, record.time] {
+    let texts: InlineArray<2, ByteSlice?> = [record.baseTime, record.time]
+    for index in texts.indices {
+      guard let text = texts[index] else { continue }
       // Below 10^12 s each.
       guard let part = try? ExactDecimal.parse(arena[text], integerDigits: 12, scale: 6) else {
         throw Rejection(.outOfRange, path: "$.t", detail: "expected seconds")

@@ -110,18 +110,20 @@ struct ShellyFormat: PayloadFormat {
     _ imported: Int, _ registers: Registers, _ component: ByteSlice, _ parser: JSONParser,
     _ arena: inout ByteArena
   ) throws(Rejection) -> (imported: Int64?, exported: Int64?) {
-    let path = "$.params.\(arena.string(component))"
-    let up = try parser.amount(
-      of: parser[imported], at: path, by: Self.wattHours, in: &arena)
-    var down: Int64?
-    if let exported = registers.exported {
-      down = try parser.amount(of: parser[exported], at: path, by: Self.wattHours, in: &arena)
+    do throws(Rejection) {
+      let up = try parser.amount(of: parser[imported], at: "", by: Self.wattHours, in: &arena)
+      var down: Int64?
+      if let exported = registers.exported {
+        down = try parser.amount(of: parser[exported], at: "", by: Self.wattHours, in: &arena)
+      }
+      guard registers.importHoldsExport, let sum = up, let back = down else { return (up, down) }
+      guard sum >= back else {
+        throw Rejection(.outOfRange, detail: "ret_aenergy is more than aenergy")
+      }
+      return (sum - back, back)
+    } catch {
+      throw error.at("$.params.\(arena.string(component))")
     }
-    guard registers.importHoldsExport, let sum = up, let back = down else { return (up, down) }
-    guard sum >= back else {
-      throw Rejection(.outOfRange, path: path, detail: "ret_aenergy is more than aenergy")
-    }
-    return (sum - back, back)
   }
 
   /// Where the registers of a component stand.

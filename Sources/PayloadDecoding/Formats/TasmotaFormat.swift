@@ -22,24 +22,40 @@ struct TasmotaFormat: PayloadFormat {
     }
     let status = parser.member("StatusSNS", of: 0, in: &arena)
     let head = Head(root: status ?? 0, isStatus: status != nil)
-    let found = registers(head, heard.source.options, parser, &arena)
-    guard !found.isEmpty else {
-      decoded.skipped += 1
-      return
-    }
-    let device = try heard.device(with: parser, in: &arena)
-    decoded.device = device
-    let moment = try moment(head, heard, parser, &arena)
-    for (number, register) in found.enumerated() {
-      decoded.take(heard.place(number), kind: register.flow.kind) { () throws(Rejection) in
-        let unit = heard.source.options.unit ?? .kilowattHour
-        guard let amount = try amount(register, head, Conversion(unit), parser, &arena) else {
-          return nil
+    var number = 0
+    var moment = heard.arrival
+    for group in parser.members(of: head.root) where parser[group].kind == .object {
+      let isOwn = arena[parser[group].key].elementsEqual("ENERGY")
+      for variable in parser.members(of: group) {
+        let flow = flow(parser[variable].key, isOwn: isOwn, heard.source.options, arena)
+        guard let flow else { continue }
+        // What holds no register needs neither a device nor a time.
+        if number == 0 {
+          decoded.device = try heard.device(with: parser, in: &arena)
+          moment = try self.moment(head, heard, parser, &arena)
         }
-        let name = arena.register(parser[register.group].key, parser[register.variable].key)
-        return try heard.sample(
-          name, of: device, .register, amount, at: moment, flow: register.flow, in: &arena)
+        let register = Register(group: group, variable: variable, flow: flow, isOwn: isOwn)
+        take(register, heard.place(number), moment, head, heard, parser, &arena, &decoded)
+        number += 1
       }
+    }
+    if number == 0 { decoded.skipped += 1 }
+  }
+
+  private func take(
+    _ register: Register, _ place: ReadingPlace, _ moment: Moment, _ head: Head,
+    _ heard: borrowing SourcedMessage, _ parser: JSONParser, _ arena: inout ByteArena,
+    _ decoded: inout DecodedReadings
+  ) {
+    let device = decoded.device
+    let unit = heard.source.options.unit ?? .kilowattHour
+    decoded.take(place, kind: register.flow.kind) { () throws(Rejection) in
+      guard let amount = try amount(register, head, Conversion(unit), parser, &arena) else {
+        return nil
+      }
+      let name = arena.register(parser[register.group].key, parser[register.variable].key)
+      return try heard.sample(
+        name, of: device, .register, amount, at: moment, flow: register.flow, in: &arena)
     }
   }
 
@@ -59,21 +75,6 @@ struct TasmotaFormat: PayloadFormat {
     var flow: RegisterSample.Flow
     /// Whether its group is `ENERGY`, Tasmota's own.
     var isOwn: Bool
-  }
-
-  private func registers(
-    _ head: Head, _ options: SourceOptions, _ parser: JSONParser, _ arena: inout ByteArena
-  ) -> [Register] {
-    var found: [Register] = []
-    for group in parser.members(of: head.root) where parser[group].kind == .object {
-      let isOwn = arena[parser[group].key].elementsEqual("ENERGY")
-      for variable in parser.members(of: group) {
-        let flow = flow(parser[variable].key, isOwn: isOwn, options, arena)
-        guard let flow else { continue }
-        found.append(Register(group: group, variable: variable, flow: flow, isOwn: isOwn))
-      }
-    }
-    return found
   }
 
   /// What the rise of a variable is; nil where it is no register that is taken.
