@@ -59,7 +59,7 @@ let package = Package(
       name: "micro-bench",
       dependencies: [
         "CAllocationCount", "CInstructionCount", "CheckRules", "EnergyReadings", "IngestPipeline",
-        "PayloadDecoding", "PostgresStore", "PrivateServices",
+        "MeterSimulator", "PayloadDecoding", "PostgresStore", "PrivateServices",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -27,7 +27,7 @@ struct Measurement: Codable {
   }
 }
 
-private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
 extension [Measurement] {
   /// Lines of a table for people.
@@ -41,20 +41,27 @@ extension [Measurement] {
         String(format: "%.4f", Double(measured.allocations) / Double(measured.readings)),
       ]
     }
-    let widths = header.indices.map { column in
-      ([header] + rows).map { $0[column].count }.max() ?? 0
-    }
-    return ([header] + rows).map { row in
-      row.indices.map { column in
-        let blanks = String(repeating: " ", count: widths[column] - row[column].count)
-        return column < 2 ? row[column] + blanks : blanks + row[column]
-      }.joined(separator: "  ")
-    }
+    return ([header] + rows).aligned(texts: 2)
   }
+}
 
+extension Encodable {
   func json() throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+}
+
+extension [[String]] {
+  /// Rows of a table as lines; the first columns are texts, and numbers stand to the right.
+  func aligned(texts: Int) -> [String] {
+    let widths = (first ?? []).indices.map { column in map { $0[column].count }.max() ?? 0 }
+    return map { row in
+      row.indices.map { column in
+        let blanks = String(repeating: " ", count: widths[column] - row[column].count)
+        return column < texts ? row[column] + blanks : blanks + row[column]
+      }.joined(separator: "  ")
+    }
   }
 }

@@ -25,6 +25,9 @@ import PrivateServices
   @Option(help: "Rounds of 10,000 readings whose median is taken; 1 or more.")
   var rounds = 7
 
+  @Option(help: "Measure what decoding costs for each format of a folder of captures instead.")
+  var formats: String?
+
   func validate() throws {
     guard (1...1_000).contains(rounds) else {
       throw ValidationError("--rounds must be 1 to 1000, not \(rounds)")
@@ -52,6 +55,11 @@ import PrivateServices
       throw MicroBenchError(
         "allocations are not counted: another allocator (LD_PRELOAD, a sanitizer) comes first; "
           + "run without it")
+    }
+    if let formats {
+      let costs = try FormatBench(folder: formats).measure(rounds: rounds, meter)
+      print(try json ? costs.json() : costs.table.joined(separator: "\n"))
+      return
     }
     let reference = try referenceData()
     let measured = try Traffic.allCases.flatMap { try measure($0, by: reference, meter) }

@@ -33,7 +33,28 @@ import Testing
     }
   }
 
+  private struct FormatCost: Decodable {
+    var format, shape: String
+    var allocationsPerReading: Double
+  }
+
+  @Test func noDecoderAllocates() throws {
+    let formats = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "fixtures/formats").path
+    let costs = try JSONDecoder().decode(
+      [FormatCost].self, from: run(["--json", "--rounds", "2", "--formats", formats]))
+    #expect(costs.count > 25)
+    for cost in costs {
+      #expect(cost.allocationsPerReading < 0.01, "\(cost.format), \(cost.shape)")
+    }
+  }
+
   private func measure() throws -> [Measurement] {
+    try JSONDecoder().decode([Measurement].self, from: run(["--json", "--rounds", "2"]))
+  }
+
+  /// What the micro-benchmark prints.
+  private func run(_ arguments: [String]) throws -> Data {
     let output = FileManager.default.temporaryDirectory
       .appendingPathComponent("micro-bench-\(UUID().uuidString)").path
     let errors = output + "-errors"
@@ -43,7 +64,7 @@ import Testing
     let program = URL(filePath: TestServices.program).deletingLastPathComponent()
       .appendingPathComponent("micro-bench").path
     var child = try ChildProcess(
-      [program, "--json", "--rounds", "2"], output: output, errors: errors)
+      [program] + arguments, output: output, errors: errors)
     let status = child.waitForExit(atMost: .seconds(120))
     if status == nil {
       kill(child.pid, SIGKILL)
@@ -51,7 +72,6 @@ import Testing
     }
     let said = try? String(contentsOfFile: errors, encoding: .utf8)
     try #require(status == 0, "micro-bench: \(said ?? "did not start")")
-    return try JSONDecoder().decode(
-      [Measurement].self, from: Data(contentsOf: URL(filePath: output)))
+    return try Data(contentsOf: URL(filePath: output))
   }
 }
