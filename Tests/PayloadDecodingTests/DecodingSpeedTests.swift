@@ -30,7 +30,7 @@ import Testing
     return best
   }
 
-  /// The goal of a microsecond is for JSON; telegrams and CBOR may take two. `deploy/micro-bench
+  /// The goal of a microsecond is for JSON; telegrams and CBOR may take three. `deploy/micro-bench
   /// --formats fixtures/formats` prints the figures.
   @Test(.enabled(if: isMeasured), arguments: HeardLine.captures)
   func everyJSONDecoderIsBelowAMicrosecondAReading(format: String) throws {
@@ -46,7 +46,7 @@ import Testing
       print(
         "decode \(format): \(nanoseconds) ns a reading, \(readings) in \(message.bytes.count) bytes"
       )
-      #expect(nanoseconds < (isJSON ? 1_000 : 2_000), "\(message.topic)")
+      #expect(nanoseconds < (isJSON ? 1_000 : 3_000), "\(message.topic)")
     }
     #expect(isMeasured)
   }
