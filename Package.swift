@@ -30,6 +30,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
@@ -121,8 +122,11 @@ let package = Package(
     .target(
       name: "PayloadDecoding",
       dependencies: [
-        "CCBORItems", "CSimdJSON", "EnergyReadings", .product(name: "Yams", package: "Yams"),
+        "CCBORItems", "CSimdJSON", "EnergyReadings",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "Yams", package: "Yams"),
       ],
+      exclude: ["Formats/Sparkplug/payload.proto"],
       swiftSettings: strict),
     .target(
       name: "CheckRules",

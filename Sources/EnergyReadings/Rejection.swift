@@ -14,6 +14,8 @@ public enum RejectionReason: UInt8, Sendable, CaseIterable, Hashable {
   case conflictingDuplicate
   case rejectedByDatabase
   case badSignature
+  /// Only a birth that was not heard could say what it means (Sparkplug).
+  case missingBirth
 
   /// The snake_case code.
   public var code: StaticString {
@@ -31,6 +33,7 @@ public enum RejectionReason: UInt8, Sendable, CaseIterable, Hashable {
     case .conflictingDuplicate: "conflicting_duplicate"
     case .rejectedByDatabase: "rejected_by_database"
     case .badSignature: "bad_signature"
+    case .missingBirth: "missing_birth"
     }
   }
 }

@@ -35,6 +35,8 @@ public final class Batch {
   var marks: [(kind: ReadingKind, row: Int, flag: ReadingFlag)] = []
   private let signatures = SignatureCheck()
   let samples = PendingSamples()
+  /// What messages made it necessary to ask for.
+  private var requests: [MessageRequest] = []
   /// What samples are completed and judged by.
   var reference = ReferenceData.empty
 
@@ -99,10 +101,18 @@ public final class Batch {
   /// the whole of it.
   func add(_ letter: RedrivenLetter, by reference: ReferenceData) {
     letters[messages.count] = letter
-    add(
-      Message(
-        topic: arena.append(letter.topic.utf8.span), payload: arena.append(letter.payload.span),
-        receivedAt: letter.receivedAt), reference)
+    var message = Message(
+      topic: arena.append(letter.topic.utf8.span), payload: arena.append(letter.payload.span),
+      receivedAt: letter.receivedAt)
+    message.isLive = false
+    add(message, reference)
+  }
+
+  /// Takes what is to be published since the last call.
+  func takeRequests() -> [MessageRequest] {
+    if requests.isEmpty { return [] }
+    defer { requests.removeAll() }
+    return requests
   }
 
   /// Takes a message and the samples that it holds, for callers that decode themselves.
@@ -129,6 +139,7 @@ public final class Batch {
     take(message, reference)
     decoder.decode(message, from: reference.sources, in: &arena, into: &decoded)
     ledger.unknownFields += decoded.unknownFields
+    if !decoded.requests.isEmpty { requests += decoded.requests }
     let before = count
     for index in decoded.accepted.indices where isAsked(decoded.accepted[index].place) {
       settle(&decoded.accepted[index].reading, decoded.accepted[index].place, reference)
@@ -297,6 +308,7 @@ public final class Batch {
       lettersRefused.removeAll()
     }
     marks.removeAll()
+    if !requests.isEmpty { requests.removeAll() }
     samples.removeAll()
     ledger = BatchLedger()
     count = 0

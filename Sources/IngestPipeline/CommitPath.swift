@@ -52,6 +52,8 @@ final class CommitPath {
   /// Batches that are neither open nor closed.
   private var spares: [Batch]
   private var pages = SpoolPages()
+  /// What messages made it necessary to ask for.
+  private var requests: [MessageRequest] = []
 
   private var backoff = Backoff(limit: 1_000)
   private var retryAt = ContinuousClock.now
@@ -91,6 +93,7 @@ final class CommitPath {
     }
     if isStraight || !open.isEmpty {
       open.add(topic: message.topic, payload: message.payload, receivedAt: .lastTick, by: snapshot)
+      requests += open.takeRequests()
     } else {
       inbox.append(topic: message.topic, payload: message.payload, receivedAt: .lastTick)
       credit = credit.map { $0 - 1 }
@@ -287,6 +290,7 @@ final class CommitPath {
     guard let spool, let batch = spares.last,
       let place = pages.fill(batch, from: spool, by: reference.current, isFull: isFilled)
     else { return }
+    requests += batch.takeRequests()
     spares.removeLast()
     closed.append(ClosedBatch(batch: batch, spooled: place))
     observer.batchClosed(batch, worker: worker)
@@ -382,8 +386,21 @@ final class CommitPath {
     inbox.forEachMessage { topic, payload, receivedAt in
       open.add(topic: topic, payload: payload, receivedAt: receivedAt, by: snapshot)
     }
+    requests += open.takeRequests()
     inbox.removeAll()
   }
+
+  // MARK: Asking
+
+  /// Takes what is to be published since the last call.
+  func takeRequests() -> [MessageRequest] {
+    if requests.isEmpty { return [] }
+    defer { requests.removeAll() }
+    return requests
+  }
+
+  /// The session begins anew: messages may have been missed that others refer to.
+  func connectionRenewed() { reference.current.sources.connectionRenewed() }
 
   // MARK: Waiting
 

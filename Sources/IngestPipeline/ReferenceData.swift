@@ -80,7 +80,9 @@ public final class ReferenceHolder: Sendable {
   func replace(registry: MeterRegistry) { replace { $0.registry = registry } }
   func replace(rules: RuleSet) { replace { $0.rules = rules } }
   /// Messages that arrive from now on are read by these.
-  public func replace(sources: SourceTable) { replace { $0.sources = sources } }
+  public func replace(sources: SourceTable) {
+    replace { $0.sources = SourceTable(sources, after: $0.sources) }
+  }
 
   private func replace(_ change: (inout sending State) -> Void) {
     let isFirst = state.withLock { state in

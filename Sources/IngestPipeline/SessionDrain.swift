@@ -96,7 +96,7 @@ public final class SessionDrain {
 
   /// The worker's subscriptions under all names that they may have: with the group, and without.
   private var subscriptions: [String] {
-    settings.filters + (settings.shareGroup == nil ? [] : settings.subscriptions)
+    settings.allFilters + (settings.shareGroup == nil ? [] : settings.subscriptions)
       + [SessionWatch.droppedTopic, SessionWatch.versionTopic]
   }
 

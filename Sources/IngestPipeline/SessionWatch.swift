@@ -58,7 +58,7 @@ final class SessionWatch {
   ///
   /// - Throws: ``MQTTError`` when it was refused altogether.
   func subscribed(_ granted: [Int32]) throws(MQTTError) {
-    let filters = settings.filters.joined(separator: ", ")
+    let filters = settings.allFilters.joined(separator: ", ")
     if granted.allSatisfy({ $0 >= 128 }) {
       throw MQTTError(
         target: settings.mqtt.target, operation: "subscribe to \(filters)",

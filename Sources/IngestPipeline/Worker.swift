@@ -4,6 +4,7 @@
 import CheckRules
 import Foundation
 import MQTTSession
+import PayloadDecoding
 import ServiceLifecycle
 import Spool
 
@@ -12,6 +13,9 @@ public struct WorkerSettings: Sendable {
   public var mqtt: MQTTSettings
   /// Topic filters, without `$share`.
   public var filters: [String]
+  /// Filters whose messages mean something only in order, one after the other: worker 0 subscribes to
+  /// them for itself, in no group.
+  public var orderedFilters: [String] = []
   /// Group of the shared subscription; nil subscribes for this worker alone.
   public var shareGroup: String?
   public var postgresURL: String
@@ -25,9 +29,13 @@ public struct WorkerSettings: Sendable {
   /// Where batches go while the database is away; nil leaves them with the broker.
   public var spool: SpoolSettings?
 
+  /// All filters, as they are without a group.
+  public var allFilters: [String] { filters + orderedFilters }
+
   /// The filters as they are subscribed.
   var subscriptions: [String] {
     filters.map { filter in shareGroup.map { "$share/\($0)/\(filter)" } ?? filter }
+      + orderedFilters
   }
 
   public init(mqtt: MQTTSettings, filters: [String], postgresURL: String) {
@@ -156,6 +164,7 @@ private final class WorkerLoop {
         isDrained = try session.receive { !session.isConnected || !path.isFull }
       }
       try handleEvents(of: session)
+      ask(session)
       if !session.isConnected, .now > answerIsDue {
         throw MQTTError(
           target: settings.mqtt.target, operation: "connect", message: "no answer within 10 s")
@@ -229,11 +238,25 @@ private final class WorkerLoop {
     watch.connected(session.terms, sessionPresent: sessionPresent)
     // Always: a session that is present may have been made with other filters.
     try session.subscribe(settings.subscriptions)
+    if !settings.orderedFilters.isEmpty { path.connectionRenewed() }
     if number == 0 {
       try session.listen(to: SessionWatch.droppedTopic)
       try session.listen(to: SessionWatch.versionTopic)
     }
     try announce("online", session)
+  }
+
+  /// Queues what the messages made it necessary to ask for: it leaves with the next acknowledgements,
+  /// which is soon enough, and as long as nothing can be stored an answer would be of no use.
+  private func ask(_ session: MQTTSession) {
+    for request in path.takeRequests() {
+      do throws(MQTTError) {
+        try session.publish(topic: request.topic, payload: request.payload, qos: 0)
+      } catch {
+        // Whoever is not asked now is when his next message comes.
+        observer.warning("\(error)", worker: number)
+      }
+    }
   }
 
   private func announce(_ state: String, _ session: MQTTSession) throws(MQTTError) {

@@ -5,6 +5,10 @@ struct BuiltInFormat: Sendable {
   var name: String
   /// Where its publishers publish unless told otherwise; empty: they have no custom.
   var topics: [String] = []
+  /// What every topic begins with; empty where that is up to the publisher.
+  var root = ""
+  /// Whether its values are metrics of free names.
+  var hasMetrics = false
   /// Whether payloads say whose they are.
   var namesDevice = false
   var decoder: any PayloadFormat
@@ -16,6 +20,13 @@ struct BuiltInFormat: Sendable {
       name: "tasmota",
       topics: ["tele/{device}/SENSOR", "stat/{device}/STATUS8", "stat/{device}/STATUS10"],
       decoder: TasmotaFormat()),
+    BuiltInFormat(
+      name: "sparkplug",
+      topics: ["NBIRTH", "NDATA", "NDEATH"].map { "spBv1.0/{group_id}/\($0)/{edge_node_id}" }
+        + ["DBIRTH", "DDATA", "DDEATH"].map {
+          "spBv1.0/{group_id}/\($0)/{edge_node_id}/{device_id}"
+        },
+      root: SparkplugTopic.root, hasMetrics: true, namesDevice: true, decoder: SparkplugFormat()),
     BuiltInFormat(name: "obis", namesDevice: true, decoder: OBISFormat()),
     BuiltInFormat(name: "senml", namesDevice: true, decoder: SenMLFormat()),
     BuiltInFormat(name: "gridtokenx-obis", namesDevice: true, decoder: GridTokenXFormat()),

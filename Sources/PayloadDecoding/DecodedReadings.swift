@@ -9,6 +9,8 @@ public struct Message: Sendable {
   public var receivedAt: Timestamp
   /// Length of the payload as it arrived, bytes; more than `payload` holds where it was too long.
   public var payloadBytes: Int
+  /// Whether it has just been heard. One that is tried again says nothing about the present.
+  public var isLive = true
 
   /// - Parameter payloadBytes: nil where `payload` is whole.
   public init(
@@ -19,6 +21,12 @@ public struct Message: Sendable {
     self.receivedAt = receivedAt
     self.payloadBytes = payloadBytes ?? Int(payload.count)
   }
+}
+
+/// A message that is to be published: what a format asks of who publishes.
+public struct MessageRequest: Sendable, Equatable {
+  public var topic: String
+  public var payload: [UInt8]
 }
 
 /// Where in a message a reading stands.
@@ -64,6 +72,8 @@ public struct DecodedReadings {
   /// Values that a source asks for and the message does not have, or has as `null`, `unavailable` or
   /// NaN: everyday traffic that is no error. A message that is not for the source counts as one.
   public internal(set) var skipped = 0
+  /// What the message makes necessary to ask for.
+  public internal(set) var requests: [MessageRequest] = []
   /// The device that the message is about, as soon as it is known.
   var device: ByteSlice = .absent
 
@@ -73,6 +83,7 @@ public struct DecodedReadings {
     accepted.removeAll(keepingCapacity: true)
     samples.removeAll(keepingCapacity: true)
     rejected.removeAll(keepingCapacity: true)
+    if !requests.isEmpty { requests.removeAll() }
     unknownFields = 0
     skipped = 0
     device = .absent

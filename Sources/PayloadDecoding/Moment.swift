@@ -80,6 +80,13 @@ extension SourcedMessage {
         throw Rejection(.outOfRange, path: path(), detail: "no such date or time")
       }
     }
+    return try moment(timestamp, at: path())
+  }
+
+  /// A time that was read, or that of arrival where the clock was never set.
+  func moment(
+    _ timestamp: Timestamp, at path: @autoclosure () -> String
+  ) throws(Rejection) -> Moment {
     // 2015-01-01T00:00:00Z.
     guard timestamp.microseconds < 1_420_070_400_000_000 else {
       return Moment(timestamp: timestamp)

@@ -66,7 +66,8 @@ public struct PayloadDecoder {
       return
     }
     try checkSize(message, in: arena)
-    let heard = SourcedMessage(message: message, source: source, levels: levels)
+    let heard = SourcedMessage(
+      message: message, source: source, levels: levels, memory: sources.memory)
     try source.format.decode(heard, with: parser, in: &arena, into: &decoded)
   }
 

@@ -5,6 +5,9 @@ import EnergyReadings
 /// A payload format. A decoder is immutable and shared by all workers; what it needs to work with
 /// comes with the message.
 protocol PayloadFormat: Sendable {
+  /// Whether a message means something only after those before it: then one subscriber hears them all.
+  var needsOrder: Bool { get }
+
   /// Decodes the payload of `heard`: appends what it holds to `decoded`.
   ///
   /// - Throws: why the message as a whole is no payload of this format. What concerns one of several
@@ -15,11 +18,17 @@ protocol PayloadFormat: Sendable {
   ) throws(Rejection)
 }
 
+extension PayloadFormat {
+  var needsOrder: Bool { false }
+}
+
 /// A message, the source that it belongs to, and the levels of its topic.
 struct SourcedMessage {
   let message: Message
   let source: Source
   let levels: TopicLevels
+  /// What is remembered from message to message.
+  let memory: SparkplugMemory
 
   /// The whole payload, as the place of what it holds.
   var place: ReadingPlace { ReadingPlace(index: nil, text: message.payload) }
@@ -93,6 +102,25 @@ extension SourcedMessage {
       producers.contains(device, in: arena)
     else { return flow }
     return .init(flow.kind == .consumption ? .production : .consumption)
+  }
+
+  /// A reading of this source's device over an interval.
+  ///
+  /// - Parameters:
+  ///   - amount: micro-kWh; of one below 0 the magnitude, since `flow` is its direction.
+  ///   - seconds: length of the interval; nil where nobody says.
+  func reading(
+    of device: ByteSlice, _ amount: Int64, at moment: Moment, flow: RegisterSample.Flow,
+    seconds: Int32?, in arena: inout ByteArena
+  ) -> Reading {
+    let flow = self.flow(flow, of: device, in: arena)
+    var reading = Reading(
+      kind: flow.kind, device: device, gridCode: .absent,
+      energy: EnergyAmount(microKWh: Int64(amount.magnitude)), timestamp: moment.timestamp)
+    reading.gridCode = source.gridCode?.text(levels, in: &arena) ?? .absent
+    reading.operation = flow.operation
+    reading.intervalSeconds = seconds
+    return reading
   }
 }
 

@@ -112,10 +112,24 @@ struct Conversion: Sendable {
       decimals = 0
       value = try ExactDecimal.parse(text, integerDigits: 18, scale: 0)
     }
-    // 10^18 × 5 · 10^12 of the numerator × 10^3 of the shift are below the 1.7 · 10^38 of Int128.
-    var dividend = Int128(value) * Int128(numerator)
-    var divisor = Int128(denominator)
-    for _ in 0..<shift { dividend *= 10 }
+    return try rounded(value, decimals: decimals)
+  }
+
+  /// The same of a whole number.
+  func amount(of number: Int64) throws(DecimalError) -> Int64 {
+    // Beyond that it is too large in every unit, and the product might be for 128 bits.
+    guard number.magnitude <= 1_000_000_000_000_000_000 else { throw .outOfRange }
+    return try rounded(number, decimals: 0)
+  }
+
+  /// - Parameter value: below 10^18, and 10^`decimals` times what it stands for.
+  private func rounded(_ value: Int64, decimals: Int) throws(DecimalError) -> Int64 {
+    var (dividend, divisor) = (Int128(value) * Int128(numerator), Int128(denominator))
+    for _ in 0..<shift {
+      let product = dividend.multipliedReportingOverflow(by: 10)
+      guard !product.overflow else { throw .outOfRange }
+      dividend = product.partialValue
+    }
     for _ in 0..<decimals { divisor *= 10 }
     let half = dividend < 0 ? -(divisor / 2) : divisor / 2
     let rounded = (dividend + half) / divisor

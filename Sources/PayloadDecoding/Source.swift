@@ -26,6 +26,8 @@ public struct SourceOptions: Sendable {
   public var producers: [String] = []
   /// Registers by the vendor's or user's own names, for formats whose names are free.
   var registers: [(name: [UInt8], flow: RegisterSample.Flow)] = []
+  /// Metrics by name, for formats whose names are free, where more than a register is to be said.
+  var metrics: [(name: [UInt8], meaning: MetricMeaning)] = []
 
   public init() {}
 }

@@ -9,6 +9,8 @@ public final class SourceTable: Sendable {
   public static let none = SourceTable()
 
   public let sources: [Source]
+  /// What publishers said before that their messages need.
+  let memory: SparkplugMemory
   /// A tree of levels: the children of a node are a list, since they are few.
   private let nodes: [Node]
   /// The literal levels of the nodes.
@@ -29,6 +31,7 @@ public final class SourceTable: Sendable {
 
   private init() {
     sources = []
+    memory = SparkplugMemory()
     nodes = []
     words = ByteArena()
   }
@@ -50,6 +53,7 @@ public final class SourceTable: Sendable {
       }
     }
     self.sources = sources
+    memory = SparkplugMemory()
     var nodes = [Node(level: .rest, kind: .rest)]
     var words = ByteArena()
     for (number, source) in sources.enumerated() {
@@ -62,6 +66,20 @@ public final class SourceTable: Sendable {
     self.nodes = nodes
     self.words = words
   }
+
+  /// The sources of `newer`, with what these have remembered: after a change of the configuration.
+  public init(_ newer: SourceTable, after former: SourceTable) {
+    (sources, nodes, words) = (newer.sources, newer.nodes, newer.words)
+    memory = former.memory
+    memory.renew()
+  }
+
+  /// Publishers of whom something is remembered.
+  public var rememberedNodes: Int { memory.count }
+
+  /// Messages may have been missed, since the connection was: whoever has said something that others
+  /// of his messages need is asked to say it again.
+  public func connectionRenewed() { memory.renew() }
 
   /// The child of a node for a level; made where there is none.
   private static func child(
@@ -91,6 +109,11 @@ public final class SourceTable: Sendable {
   /// The filters that the sources need to be subscribed to, those that are always there included.
   public var subscriptions: [String] {
     TopicRoute.defaultFilters + sources.map(\.filter.subscription)
+  }
+
+  /// Those of them whose messages are to be heard by one subscriber, all and in order.
+  public var orderedSubscriptions: [String] {
+    sources.filter(\.format.needsOrder).map(\.filter.subscription)
   }
 
   /// The source of a topic; nil where it belongs to none.

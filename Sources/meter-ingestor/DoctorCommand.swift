@@ -71,7 +71,7 @@ private struct Examination {
     let file = settings.texts[.ingestSources] ?? ""
     if file.isEmpty { return [] }
     let unheard = settings.sources.sources.map(\.filter.subscription).filter {
-      !settings.worker.filters.contains($0)
+      !settings.worker.allFilters.contains($0)
     }
     return [
       Finding(

@@ -123,6 +123,7 @@ struct Settings {
     worker.linger = try values.duration(.ingestLinger, in: .zero...(.seconds(60)))
     let group = values[.mqttShareGroup]
     worker.shareGroup = !group.isEmpty ? group : workers > 1 ? values[.mqttClientID] : nil
+    try worker.keepOrder(of: sources)
     worker.enrichment = try Settings.enrichment(values)
     worker.spool = try Settings.spool(values)
     plausibility = try values.plausibility(hearsEverything: worker.shareGroup == nil)
@@ -212,7 +213,11 @@ struct Settings {
   }
 
   /// The settings of one worker: its own client id and status topic.
-  func worker(number: Int) -> WorkerSettings { worker(clientID: "\(mqtt.clientID)-\(number)") }
+  func worker(number: Int) -> WorkerSettings {
+    var settings = worker(clientID: "\(mqtt.clientID)-\(number)")
+    if number > 0 { settings.orderedFilters = [] }
+    return settings
+  }
 
   /// The settings of the worker with this client id.
   func worker(clientID: String) -> WorkerSettings {
@@ -220,6 +225,41 @@ struct Settings {
     settings.mqtt.statusTopic = "gridtokenx/v1/ingestor/\(clientID)/status"
     settings.mqtt.clientID = clientID
     return settings
+  }
+}
+
+extension WorkerSettings {
+  /// Takes what is to be heard in order out of the filters that a group may share.
+  ///
+  /// - Throws: ``SettingError`` where a filter holds both: then the order of messages would depend on
+  ///   who hears them.
+  fileprivate mutating func keepOrder(of sources: SourceTable) throws {
+    let ordered = try sources.orderedSubscriptions.map { try TopicFilter($0) }
+    if ordered.isEmpty { return }
+    let others = try sources.subscriptions.filter { !sources.orderedSubscriptions.contains($0) }
+      .map { try TopicFilter($0) }
+    func overlapping(_ text: String, _ list: [TopicFilter]) throws -> TopicFilter? {
+      let filter = try TopicFilter(text)
+      return list.first { $0.overlaps(filter) }
+    }
+    orderedFilters = try filters.filter { try overlapping($0, ordered) != nil }
+    filters.removeAll { orderedFilters.contains($0) }
+    guard shareGroup != nil else { return }
+    for filter in orderedFilters {
+      guard let other = try overlapping(filter, others) else { continue }
+      throw SettingError(
+        key: .mqttTopics,
+        problem:
+          "\"\(filter)\" matches topics of \"\(other)\", which are shared, and of sources whose "
+          + "messages one subscriber hears in order; list them apart")
+    }
+    if filters.isEmpty {
+      throw SettingError(
+        key: .mqttTopics,
+        problem:
+          "one subscriber hears all of these in order, so that nothing is left to share; set "
+          + "ingest.workers to 1 and no mqtt.share-group")
+    }
   }
 }
 

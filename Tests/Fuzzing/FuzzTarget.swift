@@ -32,6 +32,7 @@ public struct FuzzTarget {
     ),
     ("obis", { try .sourced(["obis"], words: ["\"1.8.0\":", "1-0:1.8.1(", "*kWh)\r\n", "!"]) }),
     ("senml", { try .sourced(["senml"], words: ["\"bn\":", "\"u\":\"J\"", "\"v\":", "\"s\":"]) }),
+    ("sparkplug", { try .sourced(["sparkplug"], words: ["Energy/Import", "engUnit", "kWh"]) }),
     (
       "gridtokenx-obis",
       { try .sourced(["gridtokenx-obis"], words: ["1.1.1.8.0.255", "\"kwh\":"]) }

@@ -16,6 +16,7 @@ struct Outcome {
   var samples: [RegisterSample] = []
   var sampleIndices: [Int32?] = []
   var skipped = 0
+  var requests: [MessageRequest] = []
   /// Everything above points into it.
   var arena = ByteArena()
 
@@ -55,18 +56,21 @@ enum Topics {
 
 func decode(
   _ payload: [UInt8], on topic: String, with decoder: PayloadDecoder = PayloadDecoder(),
-  from sources: SourceTable = .none, receivedAt: Timestamp = Timestamp(microseconds: 0)
+  from sources: SourceTable = .none, receivedAt: Timestamp = Timestamp(microseconds: 0),
+  isLive: Bool = true
 ) -> Outcome {
   var outcome = Outcome()
   var decoded = DecodedReadings()
   let topicBytes = Array(topic.utf8)
-  let message = Message(
+  var message = Message(
     topic: outcome.arena.append(topicBytes.span), payload: outcome.arena.append(payload.span),
     receivedAt: receivedAt)
+  message.isLive = isLive
   decoder.decode(message, from: sources, in: &outcome.arena, into: &decoded)
   outcome.samples = decoded.samples.map(\.sample)
   outcome.sampleIndices = decoded.samples.map(\.place.index)
   outcome.skipped = decoded.skipped
+  outcome.requests = decoded.requests
   outcome.readings = decoded.accepted.map(\.reading)
   outcome.readingIndices = decoded.accepted.map(\.place.index)
   outcome.rejections = decoded.rejected.map(\.rejection)

@@ -6,12 +6,18 @@ import PayloadDecoding
 /// A worker's decoder with the sources of a YAML text.
 struct SourcedDecoder {
   private let decoder = PayloadDecoder()
-  private let sources: SourceTable
+  let sources: SourceTable
   /// When messages arrive: 2026-06-10T07:00:00Z.
   static let arrival = Timestamp(microseconds: 1_781_074_800_000_000)
 
   init(_ yaml: String) throws {
     sources = try SourceFile.table(yaml: yaml, name: "sources.yaml")
+  }
+
+  /// The same, read anew while `former` goes on.
+  init(_ yaml: String, after former: SourcedDecoder) throws {
+    sources = SourceTable(
+      try SourceFile.table(yaml: yaml, name: "sources.yaml"), after: former.sources)
   }
 
   func decode(
@@ -21,10 +27,10 @@ struct SourcedDecoder {
   }
 
   func decode(
-    _ payload: [UInt8], on topic: String, receivedAt: Timestamp = arrival
+    _ payload: [UInt8], on topic: String, receivedAt: Timestamp = arrival, isLive: Bool = true
   ) -> Outcome {
     PayloadDecodingTests.decode(
-      payload, on: topic, with: decoder, from: sources, receivedAt: receivedAt)
+      payload, on: topic, with: decoder, from: sources, receivedAt: receivedAt, isLive: isLive)
   }
 
   /// ``Outcome/lines`` of a message.

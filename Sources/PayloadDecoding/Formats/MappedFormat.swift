@@ -17,6 +17,15 @@ enum ValueMode: String, Sendable, CaseIterable {
   case netRegister = "net_register"
   case interval
   case power
+
+  /// What samples of it are; an interval is none.
+  var measure: RegisterSample.Measure {
+    switch self {
+    case .netRegister: .netRegister
+    case .power: .power
+    case .register, .interval: .register
+    }
+  }
 }
 
 /// Where a number stands.
@@ -163,12 +172,7 @@ final class MappedFormat: PayloadFormat {
     _ value: MappedValue, _ amount: Int64, of device: ByteSlice, _ moment: Moment,
     _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
   ) throws(Rejection) -> RegisterSample {
-    let measure: RegisterSample.Measure =
-      switch value.mode {
-      case .netRegister: .netRegister
-      case .power: .power
-      default: .register
-      }
+    let measure = value.mode.measure
     if measure == .register, amount < 0 {
       throw Rejection(
         .outOfRange, path: path(value),
@@ -185,15 +189,9 @@ final class MappedFormat: PayloadFormat {
     _ value: MappedValue, _ amount: Int64, of device: ByteSlice, _ moment: Moment,
     _ heard: borrowing SourcedMessage, _ arena: inout ByteArena
   ) -> Reading? {
-    guard let counted = amount < 0 ? value.opposite : value.flow else { return nil }
-    let flow = heard.flow(counted, of: device, in: arena)
-    var reading = Reading(
-      kind: flow.kind, device: device, gridCode: .absent,
-      energy: EnergyAmount(microKWh: Int64(amount.magnitude)), timestamp: moment.timestamp)
-    reading.gridCode = heard.source.gridCode?.text(heard.levels, in: &arena) ?? .absent
-    reading.operation = flow.operation
-    reading.intervalSeconds = value.intervalSeconds
-    return reading
+    guard let flow = amount < 0 ? value.opposite : value.flow else { return nil }
+    return heard.reading(
+      of: device, amount, at: moment, flow: flow, seconds: value.intervalSeconds, in: &arena)
   }
 
   private var timePath: String {

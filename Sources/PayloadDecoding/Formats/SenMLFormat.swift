@@ -175,14 +175,7 @@ struct SenMLFormat: PayloadFormat {
         timestamp: Timestamp(microseconds: heard.message.receivedAt.microseconds + microseconds),
         isArrival: true)
     }
-    let timestamp = Timestamp(microseconds: microseconds)
-    // 2015-01-01T00:00:00Z.
-    if microseconds >= 1_420_070_400_000_000 { return Moment(timestamp: timestamp) }
-    guard heard.source.options.allowsArrival else {
-      throw Rejection(
-        .outOfRange, path: "$.t", detail: "the clock was never set: it shows \(timestamp)")
-    }
-    return heard.arrival
+    return try heard.moment(Timestamp(microseconds: microseconds), at: "$.t")
   }
 }
 
