@@ -29,6 +29,31 @@ import Testing
     #expect(missing.errors.contains("cannot be read"), "\(missing.errors)")
   }
 
+  /// Births and what refers to them reach one worker, in no group.
+  @Test func whatIsHeardInOrderIsNotShared() throws {
+    let folder = scratchFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let path = try write("- {format: sparkplug, topic: \"spBv1.0/Plant/#\"}", to: folder)
+    func config(topics: String, workers: Int) throws -> Outcome {
+      try run(
+        ["config"],
+        environment: [
+          "INGEST_SOURCES": path, "MQTT_TOPICS": topics, "INGEST_WORKERS": "\(workers)",
+        ])
+    }
+    for topics in ["#", "gridtokenx/v1/#,+/+/#"] {
+      #expect(try config(topics: topics, workers: 1).status == 0)
+      let shared = try config(topics: topics, workers: 2)
+      #expect(shared.status == 2)
+      #expect(
+        shared.errors.contains("mqtt.topics") && shared.errors.contains("list them apart"),
+        "\(shared.errors)")
+    }
+    #expect(try config(topics: "gridtokenx/v1/#,spBv1.0/#", workers: 2).status == 0)
+    let alone = try config(topics: "spBv1.0/#", workers: 2)
+    #expect(alone.status == 2 && alone.errors.contains("nothing is left to share"))
+  }
+
   /// An interval goes all the way: subscribed by the source's filter, decoded, stored. What the file
   /// says is followed while the session goes on.
   @Test func whatASourcePublishesIsStored() async throws {
