@@ -76,35 +76,49 @@ extension FuzzTarget {
     return Array(try Data(contentsOf: URL(filePath: file)))
   }
 
-  /// A registry that can be read comes back the same when it is written and read again.
+  /// Entries of a registry file are JSON that says the same when it is read once more.
   static func registryFile() throws -> FuzzTarget {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    let whole = try Data(contentsOf: URL(filePath: Fixtures.path("hostile-day.registry.json")))
-    let registry = try RegistryFile(json: whole)
-    let parts = [
-      RegistryFile(producers: Array(registry.producers.prefix(1))),
-      RegistryFile(consumers: Array(registry.consumers.prefix(1))),
-      RegistryFile(storages: Array(registry.storages.prefix(1))),
-      RegistryFile(locations: registry.locations, deviceKeys: registry.deviceKeys),
-    ]
-    let corpus = try parts.map { Array(try encoder.encode($0)) }
+    let whole = try RegistryDocument(
+      Data(contentsOf: URL(filePath: Fixtures.path("hostile-day.registry.json"))))
+    var corpus = Registry.allCases.compactMap { registry in
+      whole.entries.first { $0.registry == registry }.map { Array(Self.file(of: [$0]).utf8) }
+    }
+    corpus.append(
+      Array(
+        """
+        kind,id,name,type,grid_code,energy_sources,capacity_kw,latitude,verified\r
+        producer,p-1,"O'Neill ""Roof"", ๑",residential,G-1,solar;wind,5.5,13.7,true
+        consumer,c-1,House,residential,G-1,,,,\n
+        """.utf8))
     let words = [
       "null", "{}", "[]", "\"\"", "0", "-1", "1e400", "0.1", "true", ",", ":", "{", "}", "[", "]",
       #""verified":"#, #""location_json":"#, #""grid_code":"#, #""latitude":"#, #""coordinates":"#,
       #""producers":"#, #""consumers":"#, #""storages":"#, #""device_keys":"#, #""\ud800""#,
+      "\"", "\r\n", "storage,", "location,", "kind,", ",id", "\u{FEFF}",
     ]
     return FuzzTarget(corpus: corpus, dictionary: words) { input in
-      let decoded: RegistryFile
+      let document: RegistryDocument
       do {
-        decoded = try RegistryFile(json: Data(input))
-      } catch let error as DecodingError {
-        return "\(error)".prefix(60).hashValue
+        document = try RegistryDocument(Data(input))
+      } catch let error as RegistryFileError {
+        return error.problem.prefix(40).hashValue
       }
-      let again = try RegistryFile(json: encoder.encode(decoded))
-      guard again == decoded else { throw FuzzFinding("written and read again, it differs") }
-      return decoded.producers.count << 8 | decoded.consumers.count << 4 | decoded.storages.count
+      for entry in document.entries {
+        let again = try RegistryDocument(Data(Self.file(of: [entry]).utf8))
+        guard again.entries.map(\.json) == [entry.json], again.entries[0].key == entry.key else {
+          throw FuzzFinding("\(entry.place): read again, the entry differs")
+        }
+      }
+      return document.entries.count << 8 | document.refused.count
     }
+  }
+
+  private static func file(of entries: [RegistryEntry]) -> String {
+    let lists = Registry.allCases.map { registry in
+      let list = entries.filter { $0.registry == registry }.map(\.json).joined(separator: ",")
+      return "\"\(registry.list)\":[\(list)]"
+    }
+    return "{\(lists.joined(separator: ","))}"
   }
 }
 

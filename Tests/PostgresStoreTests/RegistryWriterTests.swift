@@ -117,4 +117,83 @@ import Testing
     }
     #expect(try RegistryWriter(connection).upsert(Self.file) == 5)
   }
+
+  // MARK: - The report
+
+  private func consumer(_ id: String, _ place: String, _ members: String) -> RegistryEntry {
+    RegistryEntry(
+      registry: .consumer, key: id, place: place,
+      json: """
+        {"consumer_id":"\(id)","consumer_name":"House","location_json":{"grid_code":"G-1"},
+        \(members)}
+        """)
+  }
+
+  @Test func theReportTellsWhatChanged() throws {
+    let connection = try PostgresConnection(url: TestServices.migratedDatabase())
+    let writer = RegistryWriter(connection)
+    try writer.upsert(Self.file)
+    let before = try content(connection)
+    let entries = [
+      // As it is, but for its district, which is not said.
+      consumer("c-1", "line 2", #""consumer_type":"residential","verified":null"#),
+      consumer("c-2", "line 3", #""consumer_type":"commercial","peak_demand_kw":"4.5""#),
+    ]
+    #expect(
+      try writer.register(entries, keeping: .nothing).lines.map(\.outcome) == [.unchanged, .added])
+    #expect(try content(connection) == before)
+    let first = try writer.register(entries)
+    #expect(first.lines.map(\.outcome) == [.unchanged, .added])
+    #expect(first.isWritten)
+    let changes = try writer.register([
+      consumer(
+        "c-2", "line 2",
+        #""consumer_type":"industrial","verified":true,"location_json":{"street":"7"}"#)
+    ])
+    #expect(
+      changes.lines.map(\.outcome) == [
+        .changed([
+          .init(column: "consumer_type", before: "commercial", after: "industrial"),
+          .init(
+            column: "location_json", before: #"{"grid_code": "G-1"}"#,
+            after: #"{"street": "7", "grid_code": "G-1"}"#),
+          .init(column: "verified", before: "false", after: "true"),
+        ])
+      ])
+    // What nothing is said of stays.
+    #expect(
+      try connection.query(
+        "SELECT peak_demand_kw, verified FROM blockchain.registered_consumers ORDER BY consumer_id"
+      ) == [["0.000000", "f"], ["4.500000", "t"]])
+  }
+
+  /// One of some hundred is found, and the others are written where that was asked for.
+  @Test(arguments: [RegistryKeeping.allOrNothing, .whatIsGood])
+  func theRefusedAreFoundAmongTheOthers(keeping: RegistryKeeping) throws {
+    let connection = try PostgresConnection(url: TestServices.migratedDatabase())
+    var entries = (0..<1_200).map {
+      consumer("c-\($0)", "line \($0 + 2)", #""consumer_type":"residential""#)
+    }
+    entries[777] = consumer("c-777", "line 779", #""consumer_type":"martian""#)
+    entries[1_100] = consumer("c-5", "line 1102", #""consumer_type":"commercial""#)
+    let refusal = RegistryRefusal(registry: nil, key: "", place: "line 1500", reason: "no kind")
+    let report = try RegistryWriter(connection).register(
+      entries, refused: [refusal], keeping: keeping)
+    let refused = report.lines.filter {
+      if case .refused = $0.outcome { true } else { false }
+    }
+    #expect(refused.map(\.place) == ["line 1500", "line 779", "line 1102"])
+    let reasons = refused.map { line in
+      if case .refused(let reason) = line.outcome { reason } else { "" }
+    }
+    #expect(reasons[1].contains("registered_consumers_consumer_type_check"), "\(reasons[1])")
+    #expect(reasons[1].contains("'agricultural'"), "\(reasons[1])")
+    #expect(reasons[2] == "the same consumer stands at line 7 already")
+    #expect((report.added, report.refused) == (1_198, 3))
+    #expect(report.isWritten == (keeping == .whatIsGood))
+    #expect(
+      try connection.query(
+        "SELECT count(*) FROM blockchain.registered_consumers WHERE consumer_type = 'residential'"
+      ) == [[keeping == .whatIsGood ? "1198" : "0"]])
+  }
 }
