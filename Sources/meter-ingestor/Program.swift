@@ -21,7 +21,7 @@ struct Program: AsyncParsableCommand {
       RunCommand.self, MigrateCommand.self, RegisterCommand.self, ReplayCommand.self,
       RulesCommand.self, ValidateCommand.self, SimulateCommand.self, CaptureCommand.self,
       ConfigCommand.self, DoctorCommand.self, DeadLettersCommand.self, DrainCommand.self,
-      TopCommand.self, DemoCommand.self, BenchCommand.self,
+      DevicesCommand.self, TopCommand.self, DemoCommand.self, BenchCommand.self,
     ])
 
   /// Exit codes: 0 done, 1 failed, 2 called wrongly or configured wrongly.

@@ -9,7 +9,7 @@ import Testing
 @Suite struct CommandTests {
   @Test(arguments: [
     "run", "migrate", "register", "replay", "simulate", "capture", "config", "doctor", "demo",
-    "rules", "validate", "dead-letters",
+    "rules", "validate", "dead-letters", "devices",
   ])
   func helpReadsWell(command: String) throws {
     let help = try run([command, "--help"])
