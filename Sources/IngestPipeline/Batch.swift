@@ -33,6 +33,8 @@ public final class Batch {
   /// Whether the batch is only rehearsed: then flags are kept to be told of.
   private let isRehearsal: Bool
   var marks: [(kind: ReadingKind, row: Int, flag: ReadingFlag)] = []
+  /// The number of a message that has a skip of that kind; filled where the batch is only rehearsed.
+  public private(set) var skipExamples: [SkipReason: Int] = [:]
   private let signatures = SignatureCheck()
   let samples = PendingSamples()
   /// What messages made it necessary to ask for.
@@ -140,6 +142,7 @@ public final class Batch {
     decoder.decode(message, from: reference.sources, in: &arena, into: &decoded)
     ledger.unknownFields += decoded.unknownFields
     if !decoded.requests.isEmpty { requests += decoded.requests }
+    countSkips()
     let before = count
     for index in decoded.accepted.indices where isAsked(decoded.accepted[index].place) {
       settle(&decoded.accepted[index].reading, decoded.accepted[index].place, reference)
@@ -162,6 +165,15 @@ public final class Batch {
       reject(
         rejected.rejection, place: rejected.place, kind: rejected.kind, device: rejected.device,
         message: messages.count - 1)
+    }
+  }
+
+  private func countSkips() {
+    for index in decoded.skips.indices where decoded.skips[index] > 0 {
+      if isRehearsal, ledger.skipped[index] == 0, let reason = SkipReason(rawValue: UInt8(index)) {
+        skipExamples[reason] = messages.count - 1
+      }
+      ledger.skipped[index] += decoded.skips[index]
     }
   }
 
@@ -309,6 +321,7 @@ public final class Batch {
     }
     marks.removeAll()
     if !requests.isEmpty { requests.removeAll() }
+    skipExamples.removeAll()
     samples.removeAll()
     ledger = BatchLedger()
     count = 0

@@ -2,6 +2,32 @@
 
 import CheckRules
 import EnergyReadings
+import PayloadDecoding
+
+/// What a sample of a register came to.
+public enum SampleOutcome: UInt8, Sendable, CaseIterable {
+  /// An interval with energy, which the database may still refuse.
+  case interval
+  /// The first of its register: from now on there are intervals.
+  case first
+  /// A total that did not rise, or power that flowed to nobody.
+  case unchanged
+  /// Late, or once more: its energy is in an interval already.
+  case known
+  /// Turned away.
+  case refused
+
+  /// The stable name in metrics.
+  public var name: StaticString {
+    switch self {
+    case .interval: "interval"
+    case .first: "first"
+    case .unchanged: "unchanged"
+    case .known: "known"
+    case .refused: "refused"
+    }
+  }
+}
 
 /// What became of the readings of a batch, by kind; the last entry is readings of unknown kind.
 public struct BatchLedger: Sendable {
@@ -22,6 +48,13 @@ public struct BatchLedger: Sendable {
   public internal(set) var flagged = [Int](repeating: 0, count: PlausibilityRule.allCases.count)
   public internal(set) var messages = 0
   public internal(set) var unknownFields = 0
+  /// What messages hold and no reading is made of, by ``SkipReason/rawValue``: not part of the
+  /// balance.
+  public internal(set) var skipped: InlineArray<5, Int> = .init(repeating: 0)
+  /// What samples came to, by ``SampleOutcome/rawValue``.
+  public internal(set) var sampleOutcomes: InlineArray<5, Int> = .init(repeating: 0)
+  /// What happened to registers, by ``RegisterEvent/Kind/rawValue``.
+  public internal(set) var registerEvents: InlineArray<6, Int> = .init(repeating: 0)
   public internal(set) var wasRepaired = false
   /// Dead letters that were tried again, and how many of them were refused once more.
   public internal(set) var redriven = 0

@@ -70,6 +70,7 @@ extension Batch {
         try settle(item.sample, of: Int(item.register), source)
       } catch {
         countSample(item.sample.flow.kind)
+        count(.refused)
         reject(error, item.sample.flow.kind, source)
       }
     }
@@ -83,16 +84,21 @@ extension Batch {
     _ sample: RegisterSample, of register: Int, _ source: RowSource
   ) throws(Rejection) {
     var history = samples.book.history(register)
+    let isFirst = history == nil
     let outcome = RegisterHistory.take(sample, into: &history)
     switch outcome.verdict {
     case .interval(let interval): try enter(interval, of: sample, source)
-    case .heard: hear(sample, source)
+    case .heard:
+      hear(sample, source)
+      count(isFirst ? .first : .unchanged)
     case .known:
       countSample(sample.flow.kind)
       ledger.duplicates[Int(sample.flow.kind.rawValue)] += 1
+      count(.known)
     case .outOfRange(let detail): throw Rejection(.outOfRange, detail: detail)
     case .implausible: break
     }
+    if let event = outcome.event { ledger.registerEvents[Int(event.kind.rawValue)] += 1 }
     samples.book.update(register, to: history, at: sample.timestamp, outcome.event)
     if case .implausible(let detail) = outcome.verdict {
       throw Rejection(.implausible, detail: detail, rule: "implausible_step")
@@ -107,6 +113,7 @@ extension Batch {
     source.timestamp = interval.end
     append(reading, flags, from: source, in: samples.texts)
     countSample(interval.flow.kind)
+    count(.interval)
     for (rule, detail) in sample.doubts {
       rows.flagLast(of: reading, rule: rule, detail: detail, in: samples.texts)
     }
@@ -137,6 +144,10 @@ extension Batch {
       kind: sample.flow.kind, device: sample.device, gridCode: sample.gridCode,
       timestamp: sample.timestamp)
     hear(reading, reference, messages[Int(source.message)].receivedAt)
+  }
+
+  private func count(_ outcome: SampleOutcome) {
+    ledger.sampleOutcomes[Int(outcome.rawValue)] += 1
   }
 
   private func countSample(_ kind: ReadingKind) {

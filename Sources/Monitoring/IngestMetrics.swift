@@ -38,6 +38,10 @@ public enum IngestMetrics {
   public static let unknownFields = counter(
     "meter_ingestor_unknown_fields_total", "fields",
     "Fields of payloads that the format does not know and that were ignored.")
+  public static let valuesSkipped = counter(
+    "meter_ingestor_values_skipped_total", "values",
+    "Values and messages that no reading is made of and that are no error, by reason: "
+      + "empty_payload, other_message, no_value, other_register or negative.")
   public static let batchReadings = histogram(
     "meter_ingestor_batch_readings", "readings", "Readings per batch.",
     [1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000])
@@ -74,6 +78,17 @@ public enum IngestMetrics {
     "meter_ingestor_clock_ahead_seconds", "seconds",
     "How far meters' clocks are ahead of the ingestor's, for readings that are stored.",
     [0.1, 1, 5, 10, 60, 300, 3_600, 86_400])
+
+  // MARK: Registers
+
+  public static let registerSamples = counter(
+    "meter_ingestor_register_samples_total", "samples",
+    "Totals and powers of registers by what they came to: interval, first, unchanged, known "
+      + "(late or once more) or refused.")
+  public static let registerEvents = counter(
+    "meter_ingestor_register_events_total", "events",
+    "What happened to registers besides counting, by event: rollover, reset, restored, exchange, "
+      + "implausible_step or redefined; each is in ingest.register_events.")
 
   // MARK: Connections and registry
 
@@ -168,7 +183,8 @@ public enum IngestMetrics {
     systemMetricsWriteFailures, systemMetricsLeftOut, processCPU, processResidentMemory,
     processStartTime, processOpenFDs, spoolMessages, spoolBytes, spoolOldestSeconds, spoolRefusing,
     spooled, drained, sessionsLost, brokerDropped, metersRegistered, meters, healthWindows,
-    monitoringLeader, monitoringSeconds, monitoringFailures,
+    monitoringLeader, monitoringSeconds, monitoringFailures, valuesSkipped, registerSamples,
+    registerEvents,
   ]
 
   private static func counter(_ name: String, _ unit: String, _ help: String)

@@ -69,11 +69,11 @@ public struct DecodedReadings {
   public internal(set) var rejected: [Rejected] = []
   /// Fields of own-format readings that no column takes.
   public internal(set) var unknownFields = 0
-  /// Values that a source asks for and the message does not have, or has as `null`, `unavailable` or
-  /// NaN: everyday traffic that is no error. A message that is not for the source counts as one.
-  public internal(set) var skipped = 0
   /// What the message makes necessary to ask for.
   public internal(set) var requests: [MessageRequest] = []
+  /// What was left out without being an error, by ``SkipReason/rawValue``: no reading was found, so
+  /// that it is in no ledger. A message that is not for the source counts as one.
+  public private(set) var skips: InlineArray<5, Int> = .init(repeating: 0)
   /// The device that the message is about, as soon as it is known.
   var device: ByteSlice = .absent
 
@@ -85,8 +85,15 @@ public struct DecodedReadings {
     rejected.removeAll(keepingCapacity: true)
     if !requests.isEmpty { requests.removeAll() }
     unknownFields = 0
-    skipped = 0
+    skips = .init(repeating: 0)
     device = .absent
+  }
+
+  /// All that was left out.
+  public var skipped: Int { SkipReason.allCases.reduce(0) { $0 + skips[Int($1.rawValue)] } }
+
+  mutating func skip(_ reason: SkipReason, by count: Int = 1) {
+    skips[Int(reason.rawValue)] += count
   }
 
   /// Adds a sample, or the rejection that it became.
@@ -98,7 +105,7 @@ public struct DecodedReadings {
       if let sample = try sample() {
         samples.append(Sampled(sample: sample, place: place))
       } else {
-        skipped += 1
+        skip(.noValue)
       }
     } catch {
       rejected.append(Rejected(rejection: error, place: place, kind: kind, device: device))

@@ -62,7 +62,7 @@ public struct PayloadDecoder {
     }
     // Bridges publish nothing for a value that is gone, and to clear what the broker retains.
     if message.payloadBytes == 0 {
-      decoded.skipped += 1
+      decoded.skip(.emptyPayload)
       return
     }
     try checkSize(message, in: arena)

@@ -7,6 +7,7 @@ import Logging
 import MQTTSession
 import Metrics
 import Monitoring
+import PayloadDecoding
 import PostgresStore
 import Spool
 import Synchronization
@@ -21,6 +22,9 @@ final class IngestReporter: IngestObserver {
   private let duplicates: [Counter]
   private let zeros: [Counter]
   private let inFlight: [Meter]
+  private let skipped: [Counter]
+  private let sampleOutcomes: [Counter]
+  private let registerEvents: [Counter]
   private let messages: Counter
   private let unknownFields: Counter
   private let repaired: Counter
@@ -59,6 +63,13 @@ final class IngestReporter: IngestObserver {
         Counter(label: metric.name, dimensions: [("kind", $0)], factory: registry)
       }
     }
+    func counters(
+      _ metric: MetricDescription, by label: String, _ names: [StaticString]
+    ) -> [Counter] {
+      names.map {
+        Counter(label: metric.name, dimensions: [(label, "\($0)")], factory: registry)
+      }
+    }
     func counter(_ metric: MetricDescription) -> Counter {
       Counter(label: metric.name, dimensions: [], factory: registry)
     }
@@ -70,6 +81,12 @@ final class IngestReporter: IngestObserver {
       Meter(
         label: IngestMetrics.readingsInFlight.name, dimensions: [("kind", $0)], factory: registry)
     }
+    skipped = counters(
+      IngestMetrics.valuesSkipped, by: "reason", SkipReason.allCases.map(\.name))
+    sampleOutcomes = counters(
+      IngestMetrics.registerSamples, by: "outcome", SampleOutcome.allCases.map(\.name))
+    registerEvents = counters(
+      IngestMetrics.registerEvents, by: "event", RegisterEvent.Kind.allCases.map(\.name))
     messages = counter(IngestMetrics.messagesReceived)
     unknownFields = counter(IngestMetrics.unknownFields)
     repaired = counter(IngestMetrics.batchesRepaired)
@@ -113,6 +130,7 @@ final class IngestReporter: IngestObserver {
     for kind in received.indices {
       inFlight[kind].decrement(by: Double(ledger.received[kind] - ledger.samples[kind]))
     }
+    countBesides(ledger)
     messages.increment(by: ledger.messages)
     unknownFields.increment(by: ledger.unknownFields)
     if ledger.wasRepaired { repaired.increment() }
@@ -126,6 +144,17 @@ final class IngestReporter: IngestObserver {
         "repaired": "\(ledger.wasRepaired)",
       ])
     logRejections()
+  }
+
+  /// What is not part of the balance.
+  private func countBesides(_ ledger: BatchLedger) {
+    for index in skipped.indices { skipped[index].increment(by: ledger.skipped[index]) }
+    for index in sampleOutcomes.indices {
+      sampleOutcomes[index].increment(by: ledger.sampleOutcomes[index])
+    }
+    for index in registerEvents.indices {
+      registerEvents[index].increment(by: ledger.registerEvents[index])
+    }
   }
 
   /// A meter publishes when its interval ends, so the reading's own time is when it was published;
@@ -224,6 +253,15 @@ final class IngestReporter: IngestObserver {
     } else {
       logger.info("connected to the MQTT broker", metadata: ["worker": "\(worker)"])
     }
+  }
+
+  func subscriptionsChanged(added: [String], ended: [String], worker: Int) {
+    logger.info(
+      "subscriptions follow the sources",
+      metadata: [
+        "worker": "\(worker)", "added": "\(added.joined(separator: ", "))",
+        "ended": "\(ended.joined(separator: ", "))",
+      ])
   }
 
   func warning(_ text: String, worker: Int) {

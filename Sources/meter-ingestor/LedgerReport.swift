@@ -16,6 +16,8 @@ struct LedgerReport: Encodable {
   var rejected: Int
   var rejectedByReason: [String: Int]
   var inFlight: Int
+  /// What no reading was made of, and is no error; not part of the balance.
+  var skippedByReason: [String: Int]
   /// Readings that were acknowledged and are nowhere; nil where nobody knows.
   var lost: Int?
   var seconds: Double
@@ -25,6 +27,7 @@ struct LedgerReport: Encodable {
   enum CodingKeys: String, CodingKey {
     case published, received, stored, duplicate, zero, rejected, lost, seconds
     case rejectedByReason = "rejected_by_reason"
+    case skippedByReason = "skipped_by_reason"
     case inFlight = "in_flight"
     case cpuMicrosecondsPerReading = "cpu_us_per_reading"
   }
@@ -41,6 +44,10 @@ struct LedgerReport: Encodable {
     rejected = total.rejected
     rejectedByReason = ledger.rejectedByReason.filter { $0.value > 0 }
     inFlight = total.inFlight
+    skippedByReason = [:]
+    for (labels, value) in registry.values(of: IngestMetrics.valuesSkipped.name) where value > 0 {
+      skippedByReason[labels.first?.value ?? "unknown", default: 0] += Int(value)
+    }
     self.seconds = (seconds * 1_000).rounded() / 1_000
   }
 
@@ -56,6 +63,9 @@ struct LedgerReport: Encodable {
       rows.append(("    \(reason)", count))
     }
     if inFlight != 0 { rows.append(("  in flight", inFlight)) }
+    for (reason, count) in skippedByReason.sorted(by: { $0.key < $1.key }) {
+      rows.append(("skipped, \(reason)", count))
+    }
     if let lost { rows.append(("lost", lost)) }
     let width = rows.map(\.0.count).max() ?? 0
     for (name, count) in rows {

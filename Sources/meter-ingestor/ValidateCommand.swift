@@ -16,8 +16,9 @@ struct ValidateCommand: AsyncParsableCommand {
       The readings take the whole way into the tables, batch by batch, in transactions that are \
       rolled back: so foreign keys, constraints that only PostgreSQL can judge, and duplicates of \
       what is stored or of the same batch (ingest.batch-size) are seen too. Times are judged by \
-      when the capture heard them, or this machine's clock where it does not say. Exit code 1 when \
-      anything is rejected.
+      when the capture heard them, or this machine's clock where it does not say. What is skipped holds \
+      nothing to store and is no error: an empty payload, a value that is null, a register that its \
+      source does not take. Exit code 1 when anything is rejected.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -38,9 +39,9 @@ struct ValidateCommand: AsyncParsableCommand {
 /// Verdicts by rule.
 struct ValidationReport: Encodable, Sendable {
   struct Line: Encodable, Sendable {
-    /// `stored`, `duplicate`, `zero`, `rejected` or `flagged`.
+    /// `stored`, `duplicate`, `zero`, `rejected` or `flagged`; `skipped` for what no reading is made of.
     var verdict: String
-    /// The reason's code, for what is rejected.
+    /// The reason's code, for what is rejected or skipped.
     var reason: String?
     /// The rule or constraint that was broken.
     var rule: String?
@@ -78,7 +79,7 @@ struct ValidationReport: Encodable, Sendable {
   }
 
   func print() {
-    let order = ["stored", "duplicate", "zero", "flagged", "rejected"]
+    let order = ["stored", "duplicate", "zero", "flagged", "rejected", "skipped"]
     let sorted = lines.sorted { left, right in
       let (first, second) = (
         order.firstIndex(of: left.verdict), order.firstIndex(of: right.verdict)
@@ -151,6 +152,11 @@ private struct Validation {
       report.count("stored", rule: nil, by: ledger.stored[index])
       report.count("duplicate", rule: nil, by: ledger.duplicates[index])
       report.count("zero", rule: nil, by: ledger.zeros[index])
+    }
+    for reason in SkipReason.allCases {
+      report.count(
+        "skipped", reason: "\(reason.name)", by: ledger.skipped[Int(reason.rawValue)],
+        example: batch.skipExamples[reason].map { places[$0] })
     }
     report.readings += batch.count
     batch.removeAll()

@@ -91,6 +91,19 @@ import Testing
         """) == ["register 1000750000 1000000000 3 0"])
   }
 
+  @Test func whatSamplesCameToIsCounted() throws {
+    let ledger = try store(
+      .init("house", kWh: 1_000, at: 0), .init("house", kWh: 1_000.25, at: 900),
+      .init("house", kWh: 1_000.25, at: 1_800), .init("house", kWh: 1_000.1, at: 450),
+      .init("house", kWh: 5, at: 2_700), .init("house", register: "x", kWh: -1, at: 0))
+    let outcomes = SampleOutcome.allCases.map {
+      "\($0.name) \(ledger.sampleOutcomes[Int($0.rawValue)])"
+    }
+    #expect(outcomes == ["interval 1", "first 1", "unchanged 2", "known 1", "refused 1"])
+    let events = RegisterEvent.Kind.allCases.filter { ledger.registerEvents[Int($0.rawValue)] > 0 }
+    #expect(events == [.reset] && ledger.registerEvents[Int(events[0].rawValue)] == 1)
+  }
+
   @Test func theIDIsThatOfTheRegister() throws {
     try store(
       .init("house", register: "1.8.1", kWh: 10, at: 0),

@@ -59,7 +59,7 @@ struct EnergyRegisters {
           opposite: options.exportFlow, in: &arena)
       }
     } else {
-      decoded.skipped += 1
+      decoded.skip(.otherRegister)
     }
   }
 }

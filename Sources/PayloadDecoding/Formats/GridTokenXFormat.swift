@@ -83,7 +83,7 @@ struct GridTokenXFormat: PayloadFormat {
         let path = "$.\(arena.string(key))"
         guard let amount = try parser.amount(of: parser[index], at: path, by: unit, in: &arena)
         else {
-          decoded.skipped += 1
+          decoded.skip(.noValue)
           continue
         }
         reading.energy = EnergyAmount(microKWh: amount)

@@ -88,15 +88,11 @@ final class MappedFormat: PayloadFormat {
   ) throws(Rejection) {
     if shape == .json {
       try heard.parse(with: parser, in: &arena)
-      guard meets(parser, &arena) else {
-        decoded.skipped += 1
-        return
-      }
+      guard meets(parser, &arena) else { return decoded.skip(.otherMessage) }
     }
     // What holds none of the values asked for needs neither a device nor a time.
     guard values.contains(where: { isPresent($0, heard, parser, &arena) }) else {
-      decoded.skipped += values.count
-      return
+      return decoded.skip(.noValue, by: values.count)
     }
     let device = try heard.device(with: parser, in: &arena)
     decoded.device = device
@@ -148,14 +144,12 @@ final class MappedFormat: PayloadFormat {
     let value = values[index]
     do throws(Rejection) {
       guard let amount = try sum(value, heard, parser, &arena) else {
-        decoded.skipped += 1
-        return
+        return decoded.skip(.noValue)
       }
       if value.mode == .interval {
         try moment.mustBeTold(at: timePath)
         guard let reading = reading(value, amount, of: device, moment, heard, &arena) else {
-          decoded.skipped += 1
-          return
+          return decoded.skip(.negative)
         }
         decoded.accepted.append(.init(reading: reading, place: place))
       } else {

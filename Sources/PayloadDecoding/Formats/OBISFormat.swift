@@ -123,10 +123,7 @@ struct OBISFormat: PayloadFormat {
         throw error.at("$.\(arena.string(key))")
       }
     }
-    guard !isEmpty else {
-      decoded.skipped += 1
-      return
-    }
+    guard !isEmpty else { return decoded.skip(.noValue) }
     let device = try heard.device(
       own: own(parser, &arena), with: parser, in: &arena)
     decoded.device = device
@@ -149,15 +146,15 @@ struct OBISFormat: PayloadFormat {
       case .importTariff, .exportTariff: heard.source.options.takesTariffs
       default: true
       }
+    guard isTaken else { return decoded.skip(.otherRegister) }
     let amount: Int64?
     do throws(Rejection) {
-      amount = isTaken ? try self.amount(value, heard, parser, &arena) : nil
+      amount = try self.amount(value, heard, parser, &arena)
     } catch {
       throw error.at(value == 0 ? "$" : "$.value")
     }
     guard let amount else {
-      decoded.skipped += 1
-      return
+      return decoded.skip(.noValue)
     }
     let device = try heard.device(own: own(parser, &arena), with: parser, in: &arena)
     decoded.device = device

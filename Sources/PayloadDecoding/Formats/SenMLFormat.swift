@@ -96,12 +96,10 @@ struct SenMLFormat: PayloadFormat {
   ) throws(Rejection) {
     let whole = try record.name(in: &arena)
     let (stem, name) = arena.split(whole)
-    guard let flow = flow(of: name, heard.source.options, arena),
-      let amount = try amount(of: record, in: &arena)
-    else {
-      decoded.skipped += 1
-      return
+    guard let flow = flow(of: name, heard.source.options, arena) else {
+      return decoded.skip(.otherRegister)
     }
+    guard let amount = try amount(of: record, in: &arena) else { return decoded.skip(.noValue) }
     if amount < 0 || amount >= 1_000_000_000_000_000 {
       throw Rejection(
         .outOfRange, path: "$.v", detail: "a total of 0 to 999999999 kWh is expected")

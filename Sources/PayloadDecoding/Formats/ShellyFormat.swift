@@ -31,10 +31,7 @@ struct ShellyFormat: PayloadFormat {
     // `NotifyEvent` repeats the minutes of `emdata` as rows without names.
     guard isStatus, let parameters = parser.member("params", of: 0, in: &arena),
       parser[parameters].kind == .object
-    else {
-      decoded.skipped += 1
-      return
-    }
+    else { return decoded.skip(.otherMessage) }
     let source = parser.member("src", of: 0, in: &arena).map { parser[$0] }
     let own = source.map { parser.text(of: $0, in: &arena) } ?? .absent
     let moment = try moment(parameters, heard, parser, &arena)
@@ -43,7 +40,7 @@ struct ShellyFormat: PayloadFormat {
       let component = parser.key(of: parser[index], in: &arena)
       try take(index, named: component, own, moment, heard, &number, parser, &arena, &decoded)
     }
-    if number == 0 { decoded.skipped += 1 }
+    if number == 0 { decoded.skip(.noValue) }
   }
 
   /// A component's whole status, which says neither whose it is nor when: the topic names both device
@@ -56,7 +53,7 @@ struct ShellyFormat: PayloadFormat {
     var number = 0
     let moment = heard.arrival
     try take(0, named: component, .absent, moment, heard, &number, parser, &arena, &decoded)
-    if number == 0 { decoded.skipped += 1 }
+    if number == 0 { decoded.skip(.noValue) }
   }
 
   private func moment(

@@ -39,7 +39,7 @@ struct TasmotaFormat: PayloadFormat {
         number += 1
       }
     }
-    if number == 0 { decoded.skipped += 1 }
+    if number == 0 { decoded.skip(.noValue) }
   }
 
   private func take(

@@ -21,8 +21,7 @@ struct SparkplugFormat: PayloadFormat {
     into decoded: inout DecodedReadings
   ) throws(Rejection) {
     guard let topic = try SparkplugTopic(heard.levels, in: arena) else {
-      decoded.skipped += 1
-      return
+      return decoded.skip(.otherMessage)
     }
     let payload = try SparkplugPayload(heard.message.payload, in: arena)
     var hearing = SparkplugHearing(topic, payload, heard.source, in: &arena)

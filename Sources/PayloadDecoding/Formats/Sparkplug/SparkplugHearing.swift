@@ -55,8 +55,7 @@ struct SparkplugHearing {
           // The birth repeats it: its energy is told already.
           meaning.mode != .interval
         else {
-          decoded.skipped += 1
-          return
+          return decoded.skip(.otherRegister)
         }
         let conversion = try hearing.conversion(metric, meaning, arena)
         try hearing.take(
@@ -158,8 +157,7 @@ struct SparkplugHearing {
     guard let meaning = source.options.meaning(of: arena[name]),
       !(meaning.isGuessed && birth?.guesses(meaning.flow) ?? false)
     else {
-      decoded.skipped += 1
-      return
+      return decoded.skip(.otherRegister)
     }
     if birth == nil, case .none = metric.unit, meaning.conversion == nil,
       source.options.unit == nil, arena[name].unitAtEnd == nil
@@ -191,8 +189,7 @@ struct SparkplugHearing {
         detail: "the alias \(alias) was given to several metrics at birth")
     }
     if index < 0 {
-      decoded.skipped += 1
-      return
+      return decoded.skip(.otherRegister)
     }
     let known = birth.metrics[Int(index)]
     if !heard.message.isLive, !isWithin(known.since, node) {
@@ -218,8 +215,7 @@ struct SparkplugHearing {
     _ arena: inout ByteArena, _ decoded: inout DecodedReadings
   ) throws(Rejection) {
     guard let meaning = known.meaning else {
-      decoded.skipped += 1
-      return
+      return decoded.skip(.otherRegister)
     }
     let conversion: Conversion
     if case .none = metric.unit, meaning.conversion == nil {
@@ -274,8 +270,7 @@ struct SparkplugHearing {
     guard !metric.isNull, !metric.isBad,
       let amount = try metric.amount(as: datatype, by: conversion, in: arena)
     else {
-      decoded.skipped += 1
-      return
+      return decoded.skip(.noValue)
     }
     if !owner.isPresent { owner = try heard.device(own: self.name, with: parser, in: &arena) }
     decoded.device = owner
@@ -283,8 +278,7 @@ struct SparkplugHearing {
     let place = heard.place(number)
     if meaning.mode == .interval {
       guard let flow = amount < 0 ? meaning.opposite : meaning.flow else {
-        decoded.skipped += 1
-        return
+        return decoded.skip(.negative)
       }
       let reading = heard.reading(
         of: owner, amount, at: moment, flow: flow, seconds: meaning.intervalSeconds, in: &arena)
