@@ -17,6 +17,8 @@ public protocol IngestObserver: Sendable {
   func databaseChanged(_ failure: PostgresError?, worker: Int)
   /// The broker connection opened, or ended for that reason.
   func brokerChanged(_ failure: MQTTError?, worker: Int)
+  /// The worker subscribes to, or ends, filters of sources that changed.
+  func subscriptionsChanged(added: [String], ended: [String], worker: Int)
   /// The broker did not know the session any more: what was published since may be missing.
   func sessionLost(_ text: String, worker: Int)
   /// Messages that the broker itself has dropped since it started, as it says.

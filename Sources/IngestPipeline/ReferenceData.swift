@@ -65,6 +65,9 @@ public final class ReferenceHolder: Sendable {
     }
   }
 
+  /// What messages are read by now.
+  public var sources: SourceTable { state.withLock { $0.sources } }
+
   /// Waits for the first load by ``ReferenceWatcher``, and loads itself where that fails to come: a
   /// million devices are not to be read twice at the same time. Blocks.
   func loadIfEmpty(over connection: PostgresConnection) throws(PostgresError) {

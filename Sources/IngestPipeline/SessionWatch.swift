@@ -20,6 +20,10 @@ final class SessionWatch {
   /// Whether the broker kept a session for this client, as far as is known.
   private var hadSession: Bool
   private var connectedAt: ContinuousClock.Instant?
+  /// Subscriptions that the broker has not answered yet; it answers in order.
+  private var asked: [[String]] = []
+  /// Whether the first of this connection is answered.
+  private var isSubscribed = false
   private var dropped: Int?
   private var backoff = Backoff()
   /// For a session that another client takes: two that fight must not do so at full speed.
@@ -42,6 +46,8 @@ final class SessionWatch {
   /// The broker took the connection.
   func connected(_ terms: BrokerTerms, sessionPresent: Bool) {
     connectedAt = .now
+    asked = []
+    isSubscribed = false
     if hadSession, !sessionPresent {
       observer.sessionLost(
         "the broker at \(settings.mqtt.target) has lost the session of "
@@ -54,12 +60,18 @@ final class SessionWatch {
     }
   }
 
-  /// The broker answered the subscription.
+  /// The broker was asked for these.
+  func asked(for filters: [String]) { asked.append(filters) }
+
+  /// The broker answered a subscription.
   ///
-  /// - Throws: ``MQTTError`` when it was refused altogether.
-  func subscribed(_ granted: [Int32]) throws(MQTTError) {
-    let filters = settings.allFilters.joined(separator: ", ")
-    if granted.allSatisfy({ $0 >= 128 }) {
+  /// - Returns: whether it was the first of the connection.
+  /// - Throws: ``MQTTError`` when that was refused altogether. For a later one the session is not given
+  ///   up: other sources go on.
+  func subscribed(_ granted: [Int32]) throws(MQTTError) -> Bool {
+    let filters = asked.isEmpty ? "" : asked.removeFirst().joined(separator: ", ")
+    defer { isSubscribed = true }
+    if !isSubscribed, granted.allSatisfy({ $0 >= 128 }) {
       throw MQTTError(
         target: settings.mqtt.target, operation: "subscribe to \(filters)",
         message: "not allowed; check the broker's ACL", isRefusal: true)
@@ -72,6 +84,7 @@ final class SessionWatch {
     hadSession = settings.mqtt.sessionExpiry > 0
     // Without the mark only a loss during a restart goes unnoticed.
     if hadSession { try? mark?.set() }
+    return !isSubscribed
   }
 
   // MARK: Hearing

@@ -16,6 +16,8 @@ public struct WorkerSettings: Sendable {
   /// Filters whose messages mean something only in order, one after the other: worker 0 subscribes to
   /// them for itself, in no group.
   public var orderedFilters: [String] = []
+  /// Whether they are those of the sources, and change with them; default no.
+  public var followsSources = false
   /// Group of the shared subscription; nil subscribes for this worker alone.
   public var shareGroup: String?
   public var postgresURL: String
@@ -33,9 +35,11 @@ public struct WorkerSettings: Sendable {
   public var allFilters: [String] { filters + orderedFilters }
 
   /// The filters as they are subscribed.
-  var subscriptions: [String] {
-    filters.map { filter in shareGroup.map { "$share/\($0)/\(filter)" } ?? filter }
-      + orderedFilters
+  var subscriptions: [String] { filters.map(subscription(of:)) + orderedFilters }
+
+  /// The name under which a filter of the group's is subscribed.
+  func subscription(of filter: String) -> String {
+    shareGroup.map { "$share/\($0)/\(filter)" } ?? filter
   }
 
   public init(mqtt: MQTTSettings, filters: [String], postgresURL: String) {
@@ -104,6 +108,8 @@ private final class WorkerLoop {
   /// How many messages of the path's were taken when acknowledgements were held last.
   private var heldThrough = 0
   private var lastKeepAlive = ContinuousClock.now
+  private let reference: ReferenceHolder
+  private var subscriptions: SourceSubscriptions
   private let watch: SessionWatch
 
   init(
@@ -114,6 +120,8 @@ private final class WorkerLoop {
     self.settings = settings
     self.observer = observer
     self.stop = stop
+    self.reference = reference
+    subscriptions = SourceSubscriptions(settings, reference.sources, hearsOrdered: number == 0)
     path = CommitPath(number, settings, reference, states, observer, stop)
     watch = SessionWatch(number, settings, observer)
   }
@@ -169,6 +177,7 @@ private final class WorkerLoop {
         throw MQTTError(
           target: settings.mqtt.target, operation: "connect", message: "no answer within 10 s")
       }
+      try followSources(session)
       path.advance()
       // Before more is held, or what is durable would wait for it.
       try acknowledge(session)
@@ -227,9 +236,8 @@ private final class WorkerLoop {
         try connected(session, sessionPresent: sessionPresent)
       case .disconnected: throw session.loss
       case .subscribed(let granted):
-        try watch.subscribed(granted)
         // Only now is nothing missed that meters publish.
-        observer.brokerChanged(nil, worker: number)
+        if try watch.subscribed(granted) { observer.brokerChanged(nil, worker: number) }
       }
     }
   }
@@ -237,8 +245,10 @@ private final class WorkerLoop {
   private func connected(_ session: MQTTSession, sessionPresent: Bool) throws(MQTTError) {
     watch.connected(session.terms, sessionPresent: sessionPresent)
     // Always: a session that is present may have been made with other filters.
-    try session.subscribe(settings.subscriptions)
-    if !settings.orderedFilters.isEmpty { path.connectionRenewed() }
+    try subscribe(to: subscriptions.names, session)
+    for name in subscriptions.ended { try session.unsubscribe(name) }
+    // What was published meanwhile may be missing among what has to be heard in order.
+    if number == 0 { path.connectionRenewed() }
     if number == 0 {
       try session.listen(to: SessionWatch.droppedTopic)
       try session.listen(to: SessionWatch.versionTopic)
@@ -257,6 +267,20 @@ private final class WorkerLoop {
         observer.warning("\(error)", worker: number)
       }
     }
+  }
+
+  /// Subscribes to what new sources need, and ends what they do not; sent with the next
+  /// acknowledgements, or at once where there are none to hold.
+  private func followSources(_ session: MQTTSession) throws(MQTTError) {
+    guard session.isConnected, let change = subscriptions.follow(reference.sources) else { return }
+    if !change.added.isEmpty { try subscribe(to: change.added, session) }
+    for name in change.ended { try session.unsubscribe(name) }
+    observer.subscriptionsChanged(added: change.added, ended: change.ended, worker: number)
+  }
+
+  private func subscribe(to names: [String], _ session: MQTTSession) throws(MQTTError) {
+    try session.subscribe(names)
+    watch.asked(for: names)
   }
 
   private func announce(_ state: String, _ session: MQTTSession) throws(MQTTError) {

@@ -63,7 +63,7 @@ struct IngestServices {
     if let file = settings.texts[.ingestSources], !file.isEmpty {
       services.append(
         SourceReloader(
-          file: file, holder: reference, filters: settings.worker.allFilters, logger: logger))
+          file: file, holder: reference, worker: settings.worker, logger: logger))
     }
     for number in 0..<settings.workers {
       services.append(

@@ -119,6 +119,7 @@ struct Settings {
       mqtt: try Settings.mqtt(values),
       filters: isSet ? try values.topicFilters(.mqttTopics) : sources.subscriptions,
       postgresURL: values[.postgresURL])
+    worker.followsSources = !isSet
     worker.batchSize = try values.integer(.ingestBatchSize, in: 1...1_000_000)
     worker.linger = try values.duration(.ingestLinger, in: .zero...(.seconds(60)))
     let group = values[.mqttShareGroup]

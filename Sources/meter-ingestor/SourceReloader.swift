@@ -7,15 +7,14 @@ import PayloadDecoding
 import ServiceLifecycle
 import UnixSignals
 
-/// Swaps the table of sources that messages are read by. A file with a mistake is reported and the
-/// sources before it stay in force.
+/// Swaps the table of sources that messages are read by; workers change their subscriptions to it
+/// within a second. A file with a mistake is reported, and the sources before it stay in force.
 struct SourceReloader: Service, CustomStringConvertible {
   var description: String { "SourceReloader" }
 
   let file: String
   let holder: ReferenceHolder
-  /// What the workers are subscribed to.
-  let filters: [String]
+  let worker: WorkerSettings
   let logger: Logger
   /// How often the file is looked at.
   let interval: Duration = .seconds(2)
@@ -53,13 +52,16 @@ struct SourceReloader: Service, CustomStringConvertible {
     do {
       let table = try Settings.sources(in: file)
       holder.replace(sources: table)
-      let unheard = table.subscriptions.filter { !filters.contains($0) }
+      let unheard =
+        worker.followsSources
+        ? [] : table.subscriptions.filter { !worker.filters.contains($0) }
       logger.info(
         "sources reloaded",
         metadata: ["reason": "\(reason)", "filters": "\(table.sources.count)"])
+      // Nothing can be said against it where a wildcard covers them.
       if !unheard.isEmpty {
         logger.warning(
-          "new topics are subscribed at the next start, unless mqtt.topics covers them",
+          "mqtt.topics is set, so that topics of sources are only heard where it covers them",
           metadata: ["filters": "\(unheard.joined(separator: ", "))"])
       }
     } catch {

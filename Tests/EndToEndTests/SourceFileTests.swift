@@ -1,8 +1,11 @@
 // `ingest.sources` as users set it: mistakes end every command, and what is heard is stored.
 
 import Foundation
+import MQTTSession
+import MeterSimulator
 import PostgresStore
 import PrivateServices
+import Synchronization
 import TestServices
 import Testing
 
@@ -94,6 +97,141 @@ import Testing
     #expect(ingestor.waitForExit() == 0)
   }
 
+  /// What is neither stored nor an error is told as well, with an example, and is in no ledger.
+  @Test func whatIsSkippedIsToldByReason() throws {
+    let database = try TestServices.migratedDatabase()
+    let folder = scratchFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let path = try write(register("x", "m", device: "h-c1"), to: folder)
+    try registerConsumers(in: database, folder)
+    let time = Int(Date().timeIntervalSince1970) - 600
+    let payloads = [
+      "", #"{\"e\":null,\"t\":\#(time)}"#, #"{\"e\":0.5,\"t\":\#(time)}"#, #"{\"p\":1}"#,
+    ]
+    let lines = payloads.map { #"{"t_ms":0,"topic":"x/m/1","qos":1,"payload":"\#($0)"}"# }
+    let capture = folder + "/capture.ndjson"
+    try lines.joined(separator: "\n").write(toFile: capture, atomically: true, encoding: .utf8)
+    let environment = ["POSTGRES_URL": database, "INGEST_SOURCES": path]
+    let table = try run(["validate", capture], environment: environment)
+    #expect(table.status == 0, "\(table.output)")
+    let words = table.output.split(separator: "\n").map {
+      $0.split(separator: " ").joined(separator: " ")
+    }
+    #expect(words.contains("stored 1"))
+    #expect(words.contains("skipped 1 empty_payload"), "\(table.output)")
+    #expect(words.contains("skipped 2 no_value"))
+    #expect(words.contains { $0.hasSuffix("capture.ndjson:2: x/m/1") }, "\(table.output)")
+    let replay = try run(["replay", "--direct", capture, "--json"], environment: environment)
+    let ledger = try JSONSerialization.jsonObject(with: Data(replay.output.utf8)) as? [String: Any]
+    #expect(ledger?["received"] as? Int == 1, "\(replay.output)")
+    #expect(
+      ledger?["skipped_by_reason"] as? [String: Int] == ["empty_payload": 1, "no_value": 2],
+      "\(replay.output)")
+  }
+
+  // MARK: - Reload
+
+  /// A source that reads totals of its own branch of the topics.
+  private func register(_ root: String, _ branch: String, device: String) -> String {
+    "- {topic: \"\(root)/\(branch)/{meter}\", device: \(device), register: \(branch), "
+      + "value: /e, unit: kWh, mode: interval, kind: consumption, time: [/t, unix_s]}\n"
+  }
+
+  /// New topics are heard, with what the broker retains for them, and old ones no more, on one and the
+  /// same session; what another source publishes all the while is stored whole.
+  @Test(arguments: [1, 2])
+  func subscriptionsFollowTheFileOnTheLiveSession(workers: Int) async throws {
+    let database = try TestServices.migratedDatabase()
+    let (broker, root) = (TestServices.shared.mqttURL, TestServices.freshName())
+    let folder = scratchFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (stays, goes) = (
+      register(root, "stays", device: "h-c1"), register(root, "goes", device: "h-c2")
+    )
+    let path = try write(stays + goes, to: folder)
+    try registerConsumers(in: database, folder)
+    let publisher = try ReloadPublisher(broker, root)
+    let ingestor = try RunningIngestor(
+      database: database, broker: broker, grid: nil,
+      settings: ["ingest.sources": path, "ingest.workers": "\(workers)"])
+    try await ingestor.waitUntilReady()
+    // At the moment of subscription this is there already.
+    try publisher.publish("comes", at: 1, retain: true)
+    try publisher.publish("goes", at: 1)
+    try await eventually("the first of goes: \(ingestor.log)") {
+      try count("h-c2", in: database) == 1
+    }
+    let traffic = try ReloadTraffic(ReloadPublisher(broker, root), "stays")
+    try await eventually("some of stays: \(ingestor.log)") {
+      try count("h-c1", in: database) ?? 0 > 50
+    }
+    _ = try write(stays + register(root, "comes", device: "h-c3"), to: folder)
+    ingestor.signal(SIGHUP)
+    try await eventually("all workers follow: \(ingestor.log)") {
+      ingestor.log.ranges(of: "subscriptions follow the sources").count == workers
+    }
+    // Told is not yet done: a worker asks with its next acknowledgements.
+    try await eventually("what comes: \(ingestor.log)") {
+      try publisher.publish("comes", at: 2)
+      // To a shared subscription nothing that is retained is sent (MQTT 5.0, 4.8.2).
+      return try count("h-c3", in: database) == (workers == 1 ? 2 : 1)
+    }
+    if workers == 1 { try publisher.publish("goes", at: 2) }
+    let published = try traffic.stop()
+    try await eventually("all \(published) of stays: \(ingestor.log)") {
+      try count("h-c1", in: database) == published
+    }
+    // What goes was published before the last of it.
+    #expect(try count("h-c2", in: database) == 1)
+    #expect(try await ingestor.metric("meter_ingestor_mqtt_reconnects_total") == 0)
+    #expect(ingestor.log.ranges(of: "connected to the MQTT broker").count == workers)
+    #expect(try letters(root, in: database) == "0")
+    ingestor.signal(SIGTERM)
+    #expect(ingestor.waitForExit() == 0)
+  }
+
+  @Test func overlappingSourcesLeaveTheOldOnesInForce() async throws {
+    let database = try TestServices.migratedDatabase()
+    let (broker, root) = (TestServices.shared.mqttURL, TestServices.freshName())
+    let folder = scratchFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let stays = register(root, "stays", device: "h-c1")
+    let path = try write(stays, to: folder)
+    try registerConsumers(in: database, folder)
+    let ingestor = try RunningIngestor(
+      database: database, broker: broker, grid: nil, settings: ["ingest.sources": path])
+    try await ingestor.waitUntilReady()
+    _ = try write(stays + register(root, "+", device: "h-c2"), to: folder)
+    try await eventually("both filters named: \(ingestor.log)") {
+      ingestor.log.contains("\"\(root)/+/{meter}\" and \"\(root)/stays/{meter}\" match the same")
+    }
+    #expect(!ingestor.log.contains("subscriptions follow the sources"))
+    try ReloadPublisher(broker, root).publish("stays", at: 1)
+    try await eventually("stored: \(ingestor.log)") { try count("h-c1", in: database) == 1 }
+    ingestor.signal(SIGTERM)
+    #expect(ingestor.waitForExit() == 0)
+  }
+
+  private func letters(_ root: String, in database: String) throws -> String? {
+    try value(
+      "SELECT count(*) FROM ingest.dead_letters WHERE starts_with(topic, '\(root)/')", in: database)
+  }
+
+  private func registerConsumers(in database: String, _ folder: String) throws {
+    let rows = (1...3).map { "consumer,h-c\($0),House,residential,G-1\n" }.joined()
+    let file = folder + "/consumers.csv"
+    try ("kind,id,name,type,grid_code\n" + rows).write(
+      toFile: file, atomically: true, encoding: .utf8)
+    let registered = try run(["register", file], environment: ["POSTGRES_URL": database])
+    #expect(registered.status == 0, "\(registered.errors)")
+  }
+
+  private func count(_ device: String, in database: String) throws -> Int? {
+    try value(
+      "SELECT count(*) FROM grid.energy_consumption WHERE consumer_id = '\(device)'", in: database
+    ).flatMap { Int($0) }
+  }
+
   private func source(_ root: String, unit: String) -> String {
     """
     sources:
@@ -125,5 +263,60 @@ import Testing
     try line.write(toFile: capture, atomically: true, encoding: .utf8)
     let sent = try run(["replay", capture], environment: ["MQTT_URL": broker])
     #expect(sent.status == 0, "\(sent.errors)")
+  }
+}
+
+/// Publishes intervals of one meter, each acknowledged by the broker before the next.
+private final class ReloadPublisher {
+  private let publisher: MQTTPublisher
+  private let root: String
+  private let start = Int(Date().timeIntervalSince1970) - 86_400
+
+  init(_ broker: String, _ root: String) throws {
+    self.root = root
+    publisher = try MQTTPublisher(MQTTSettings(url: broker, clientID: TestServices.freshName()))
+  }
+
+  deinit { try? publisher.finish() }
+
+  func publish(_ branch: String, at second: Int, retain: Bool = false) throws {
+    try publisher.publish(
+      topic: "\(root)/\(branch)/m", payload: Array(#"{"e":0.001,"t":\#(start + second)}"#.utf8),
+      retain: retain)
+    while publisher.acknowledged < publisher.published {
+      try publisher.exchange(milliseconds: 100)
+    }
+  }
+}
+
+/// Publishes on a thread of its own until it is stopped.
+// Unchecked: the publisher is used by the thread only.
+private final class ReloadTraffic: @unchecked Sendable {
+  private let publisher: ReloadPublisher
+  private let isStopped = Atomic<Bool>(false)
+  private let outcome = Mutex<Result<Int, any Error>?>(nil)
+  private let isDone = DispatchSemaphore(value: 0)
+
+  init(_ publisher: ReloadPublisher, _ branch: String) {
+    self.publisher = publisher
+    Thread { [self] in
+      let result = Result {
+        var second = 0
+        while !isStopped.load(ordering: .relaxed) {
+          try self.publisher.publish(branch, at: second)
+          second += 1
+        }
+        return second
+      }
+      outcome.withLock { $0 = result }
+      isDone.signal()
+    }.start()
+  }
+
+  /// How many were published.
+  func stop() throws -> Int {
+    isStopped.store(true, ordering: .relaxed)
+    isDone.wait()
+    return try outcome.withLock { try $0?.get() ?? 0 }
   }
 }
