@@ -54,7 +54,7 @@ struct SourceReloader: Service, CustomStringConvertible {
       holder.replace(sources: table)
       let unheard =
         worker.followsSources
-        ? [] : table.subscriptions.filter { !worker.filters.contains($0) }
+        ? [] : table.subscriptions.filter { !worker.allFilters.contains($0) }
       logger.info(
         "sources reloaded",
         metadata: ["reason": "\(reason)", "filters": "\(table.sources.count)"])
