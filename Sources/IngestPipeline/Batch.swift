@@ -286,11 +286,14 @@ public final class Batch {
     letter.id = sameLetter(message, place)
     letter.message = message
     if letter.id != nil { lettersRefused.insert(message) }
+    // Derived once, since the row may be written twice.
+    let id = letter.rowID(in: arena)
+    letter.id = id
     deadLetters.append(letter)
     ledger.rejected.append(
       (
         kind.map { Int($0.rawValue) } ?? BatchLedger.unknownKind, rejection.reason,
-        rejection.rule ?? rejection.constraint
+        rejection.rule ?? rejection.constraint, id
       ))
   }
 

@@ -66,7 +66,10 @@ extension Batch {
     }
     for row in outcome.refused {
       settled.rejected.append(
-        (Int(row.kind.rawValue), row.rejection.reason, row.rejection.constraint))
+        (
+          Int(row.kind.rawValue), row.rejection.reason, row.rejection.constraint,
+          letter(for: row).rowID(in: arena)
+        ))
     }
     return settled
   }

@@ -42,8 +42,10 @@ public struct BatchLedger: Sendable {
   public internal(set) var duplicates: InlineArray<4, Int> = .init(repeating: 0)
   /// Heard, and nothing to store; of totals: the first, and those that did not rise.
   public internal(set) var zeros: InlineArray<4, Int> = .init(repeating: 0)
-  /// Rejections by kind and reason, with the rule or constraint that was broken; few, so a list.
-  public internal(set) var rejected: [(kind: Int, reason: RejectionReason, rule: String?)] = []
+  /// Rejections by kind and reason, with the rule or constraint that was broken and the id of the
+  /// dead letter; few, so a list.
+  public internal(set) var rejected:
+    [(kind: Int, reason: RejectionReason, rule: String?, letter: ReadingID)] = []
   /// How often stored readings break each rule, by ``PlausibilityRule/rawValue``.
   public internal(set) var flagged = [Int](repeating: 0, count: PlausibilityRule.allCases.count)
   public internal(set) var messages = 0

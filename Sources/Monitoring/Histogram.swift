@@ -13,6 +13,9 @@ public struct HistogramHandle: Sendable {
   /// Counts one observation. A value that is not finite is not counted.
   public func observe(_ value: Double) { series.observe(value, count: 1) }
 
+  /// Shows an observation, which ``observe(_:)`` counts, as the example of its bucket.
+  public func exemplify(_ exemplar: Exemplar) { series.exemplify(exemplar) }
+
   /// Counts `count` observations of one value; nothing when `count` is not above 0.
   public func observe(_ value: Double, count: Int) { series.observe(value, count: count) }
 

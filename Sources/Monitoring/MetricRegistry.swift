@@ -76,6 +76,11 @@ public final class MetricRegistry: Sendable {
     HistogramHandle(series: histogramSeries(name, labels))
   }
 
+  /// The counter with that name and labels, made when it does not exist.
+  public func counter(_ name: String, labels: [(String, String)] = []) -> CounterHandle {
+    CounterHandle(series: counterSeries(name, labels))
+  }
+
   /// The present values of a counter or gauge by labels; empty when there is no such series.
   public func values(of name: String) -> [(labels: [MetricLabel], value: Double)] {
     seriesByLabels(of: name).compactMap { labels, series in
@@ -85,6 +90,13 @@ public final class MetricRegistry: Sendable {
       case .histogram: nil
       }
     }
+  }
+
+  /// What collectors compute now; the values of series are not among them.
+  public func collectedSamples() -> [MetricSample] {
+    var builder = SampleBuilder()
+    for collector in state.withLock({ $0.collectors }) { collector(&builder) }
+    return builder.samples
   }
 
   /// A histogram summed over its labels, or nil when there is none of that name.
@@ -243,6 +255,9 @@ extension MetricRegistry {
   /// The same samples in Prometheus' text format 0.0.4.
   public func prometheusText() -> String { PrometheusText.render(scrape()) }
 
+  /// The same samples, with their exemplars, in the text of OpenMetrics 1.0.0.
+  public func openMetricsText() -> String { OpenMetricsText.render(scrape()) }
+
   /// The samples of one metric with what the exposition says about it.
   struct Exposed {
     let description: MetricDescription
@@ -250,7 +265,7 @@ extension MetricRegistry {
   }
 
   private func scrape() -> [Exposed] {
-    let (families, collectors) = state.withLock { ($0.families, $0.collectors) }
+    let families = state.withLock { $0.families }
     var exposed: [String: Exposed] = [:]
     for (name, family) in families where !family.series.isEmpty {
       let sorted = family.series.sorted { $0.key.labels.lexicographicallyPrecedes($1.key.labels) }
@@ -258,9 +273,7 @@ extension MetricRegistry {
         description: family.description,
         samples: sorted.flatMap { $1.samples(name: name, labels: $0.labels) })
     }
-    var builder = SampleBuilder()
-    for collector in collectors { collector(&builder) }
-    for (name, samples) in Dictionary(grouping: builder.samples, by: \.name) {
+    for (name, samples) in Dictionary(grouping: collectedSamples(), by: \.name) {
       add(collected: samples, name: name, to: &exposed)
     }
     return exposed.values.sorted { $0.description.name < $1.description.name }
@@ -293,25 +306,36 @@ extension MetricSeries {
   fileprivate func samples(name: String, labels: [MetricLabel]) -> [MetricSample] {
     switch self {
     case .counter(let counter):
-      return [MetricSample(name: name, labels: labels, value: counter.value, kind: .counter)]
+      return [
+        MetricSample(
+          name: name, labels: labels, value: counter.value, kind: .counter,
+          exemplar: counter.exemplar)
+      ]
     case .gauge(let gauge):
       return [MetricSample(name: name, labels: labels, value: gauge.value, kind: .gauge)]
     case .histogram(let histogram):
-      return histogram.snapshot.samples(name: name, labels: labels)
+      return histogram.snapshot.samples(
+        name: name, labels: labels, exemplars: histogram.exemplars)
     }
   }
 }
 
 extension HistogramSnapshot {
-  fileprivate func samples(name: String, labels: [MetricLabel]) -> [MetricSample] {
-    func sample(_ suffix: String, _ labels: [MetricLabel], _ value: Double) -> MetricSample {
-      MetricSample(name: name + suffix, labels: labels, value: value, kind: .histogram)
+  fileprivate func samples(
+    name: String, labels: [MetricLabel], exemplars: [Int: Exemplar]
+  ) -> [MetricSample] {
+    func sample(
+      _ suffix: String, _ labels: [MetricLabel], _ value: Double, _ exemplar: Exemplar? = nil
+    ) -> MetricSample {
+      MetricSample(
+        name: name + suffix, labels: labels, value: value, kind: .histogram, exemplar: exemplar)
     }
     var cumulative = 0
     let buckets = (bounds + [.infinity]).enumerated().map { index, bound in
       cumulative += counts[index]
       let le = MetricLabel("le", PrometheusText.number(bound))
-      return sample("_bucket", (labels + [le]).sorted(), Double(cumulative))
+      return sample(
+        "_bucket", (labels + [le]).sorted(), Double(cumulative), exemplars[index])
     }
     return buckets + [
       sample("_sum", labels, sum), sample("_count", labels, Double(cumulative)),

@@ -25,12 +25,18 @@ public struct MetricSample: Sendable, Hashable {
   public let value: Double
   /// The kind of the metric it belongs to: a `_bucket` is of kind `histogram`.
   public let kind: MetricKind
+  /// The latest case that it counts, where one was told.
+  public let exemplar: Exemplar?
 
-  public init(name: String, labels: [MetricLabel] = [], value: Double, kind: MetricKind) {
+  public init(
+    name: String, labels: [MetricLabel] = [], value: Double, kind: MetricKind,
+    exemplar: Exemplar? = nil
+  ) {
     self.name = name
     self.labels = labels
     self.value = value
     self.kind = kind
+    self.exemplar = exemplar
   }
 }
 

@@ -24,6 +24,11 @@ final class CounterSeries: CounterHandler, FloatingPointCounterHandler, Sendable
   private let whole = Atomic<Int64>(0)
   // Apart from `whole`, so that counting things stays one atomic addition and exact beyond 2^53.
   private let fraction = Atomic<Double>(0)
+  private let latest = Mutex<Exemplar?>(nil)
+
+  /// The latest case of what is counted.
+  var exemplar: Exemplar? { latest.withLock { $0 } }
+  func exemplify(_ exemplar: Exemplar) { latest.withLock { $0 = exemplar } }
 
   var value: Double { Double(whole.load(ordering: .relaxed)) + fraction.load(ordering: .relaxed) }
 
@@ -63,6 +68,14 @@ final class HistogramSeries: RecorderHandler, TimerHandler, Sendable {
   let bounds: [Double]
   private let counts: InlineArray<32, Atomic<Int>>
   private let sum = Atomic<Double>(0)
+  private let latest = Mutex<[Int: Exemplar]>([:])
+
+  /// The latest case of each bucket, by its number, of those that were told.
+  var exemplars: [Int: Exemplar] { latest.withLock { $0 } }
+  func exemplify(_ exemplar: Exemplar) {
+    let bucket = bounds.bucketIndex(of: exemplar.value)
+    latest.withLock { $0[bucket] = exemplar }
+  }
 
   init(bounds: [Double]) {
     precondition(bounds.count <= MetricDescription.maximumBuckets)

@@ -52,7 +52,7 @@ public enum PrometheusText {
     escaped(text, quoteToo: false)
   }
 
-  private static func escapedValue(_ text: String) -> String {
+  static func escapedValue(_ text: String) -> String {
     escaped(text, quoteToo: true)
   }
 

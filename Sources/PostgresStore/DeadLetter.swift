@@ -33,6 +33,11 @@ public struct DeadLetter {
     self.device = device
     self.rejection = rejection
   }
+
+  /// The id of its row: its own, or the one derived from topic, payload and index.
+  public func rowID(in arena: borrowing ByteArena) -> ReadingID {
+    id ?? ReadingID(topic: arena[topic], payload: arena[payload], index: index.map(Int.init))
+  }
 }
 
 enum DeadLetterTable {
@@ -105,9 +110,7 @@ extension CopyBuffer {
   public func append(_ letter: DeadLetter, in arena: borrowing ByteArena) {
     let payload = arena[letter.payload]
     let kept = payload.extracting(0..<min(payload.count, DeadLetterTable.largestPayload))
-    let id =
-      letter.id
-      ?? ReadingID(topic: arena[letter.topic], payload: payload, index: letter.index.map(Int.init))
+    let id = letter.rowID(in: arena)
     let size = letter.payloadBytes ?? payload.count
     let texts = DeadLetterTexts(letter, arena)
     appendRow(

@@ -19,8 +19,10 @@ struct StatusRoutes: Sendable {
     router.get("/") { _, _ in page(.overview) }
     router.get("/meters/:id") { _, _ in page(.meter) }
     router.get("/events") { _, _ in feed.response() }
-    router.get("/metrics") { _, _ in
-      answer(.ok, source.registry.prometheusText(), type: PrometheusText.contentType)
+    router.get("/metrics") { request, _ in
+      MetricsFormat(accept: request.headers[.accept]) == .openMetrics
+        ? answer(.ok, source.registry.openMetricsText(), type: OpenMetricsText.contentType)
+        : answer(.ok, source.registry.prometheusText(), type: PrometheusText.contentType)
     }
     // Answers while the process does: whether it can work is asked at /readyz.
     router.get("/healthz") { _, _ in answer(.ok, "ok") }

@@ -34,8 +34,7 @@ final class IngestReporter: IngestObserver {
   private let sessionsLost: Counter
   private let batchReadings: HistogramHandle
   private let commitSeconds: HistogramHandle
-  private let publishToCommit: HistogramHandle
-  private let clockAhead: HistogramHandle
+  private let arrivals: ArrivalHistograms
   private let hasSpool: Bool
   private let state: Mutex<State>
 
@@ -48,6 +47,13 @@ final class IngestReporter: IngestObserver {
     var spooling: Set<Int> = []
     var lastLogged: [String: ContinuousClock.Instant] = [:]
     var rejected: [String: Int] = [:]
+
+    init(workers: Int) {
+      for worker in 0..<workers {
+        database[worker] = "not connected yet"
+        broker[worker] = "not connected yet"
+      }
+    }
   }
 
   /// - Parameter hasSpool: whether spools are a component of the program's readiness.
@@ -96,14 +102,21 @@ final class IngestReporter: IngestObserver {
     sessionsLost = counter(IngestMetrics.sessionsLost)
     batchReadings = registry.histogram(IngestMetrics.batchReadings.name)
     commitSeconds = registry.histogram(IngestMetrics.commitSeconds.name)
-    publishToCommit = registry.histogram(IngestMetrics.publishToCommitSeconds.name)
-    clockAhead = registry.histogram(IngestMetrics.clockAheadSeconds.name)
-    var state = State()
+    arrivals = ArrivalHistograms(registry: registry)
+    state = Mutex(State(workers: workers))
+    if hasSpool { startSpoolsAtZero(workers) }
+    // So that the first rise is seen as one.
+    for rule in PlausibilityRule.allCases { fired("\(rule.name)", "flagged", 0) }
+  }
+
+  /// An empty spool is 0 messages, not an unknown number.
+  private func startSpoolsAtZero(_ workers: Int) {
     for worker in 0..<workers {
-      state.database[worker] = "not connected yet"
-      state.broker[worker] = "not connected yet"
+      for metric in [
+        IngestMetrics.spoolMessages, IngestMetrics.spoolBytes, IngestMetrics.spoolOldestSeconds,
+        IngestMetrics.spoolRefusing,
+      ] { gauge(metric, worker, 0) }
     }
-    self.state = Mutex(state)
   }
 
   func batchClosed(_ batch: Batch, worker: Int) {
@@ -120,10 +133,7 @@ final class IngestReporter: IngestObserver {
       duplicates[kind].increment(by: ledger.duplicates[kind])
       zeros[kind].increment(by: ledger.zeros[kind])
     }
-    for rejection in ledger.rejected {
-      count(rejection.kind, rejection.reason)
-      if let rule = rejection.rule { fired(rule, "rejected") }
-    }
+    countRejections(ledger)
     for rule in PlausibilityRule.allCases where ledger.flagged[Int(rule.rawValue)] > 0 {
       fired("\(rule.name)", "flagged", ledger.flagged[Int(rule.rawValue)])
     }
@@ -136,7 +146,8 @@ final class IngestReporter: IngestObserver {
     if ledger.wasRepaired { repaired.increment() }
     batchReadings.observe(Double(batch.count))
     commitSeconds.observe(took / .seconds(1))
-    observeLatency(of: batch)
+    exemplify(batch, ledger, took, worker)
+    observeArrivals(of: batch)
     logger.debug(
       "batch committed",
       metadata: [
@@ -157,38 +168,54 @@ final class IngestReporter: IngestObserver {
     }
   }
 
-  /// A meter publishes when its interval ends, so the reading's own time is when it was published;
-  /// history that is sent later says nothing about latency and is left out.
-  private func observeLatency(of batch: Batch) {
-    var tally = publishToCommit.makeTally()
-    var ahead = clockAhead.makeTally()
+  private func observeArrivals(of batch: Batch) {
+    var tally = arrivals.makeTally()
     let now = Timestamp.now.microseconds
-    batch.forEachTimestamp { timestamp in
-      let latency = now - timestamp.microseconds
-      if (0..<3_600_000_000).contains(latency) { tally.observe(Double(latency) / 1_000_000) }
-      // A clock that is behind looks like a slow way; one that is ahead cannot.
-      if latency < 0 { ahead.observe(Double(-latency) / 1_000_000) }
-    }
-    publishToCommit.merge(tally)
-    clockAhead.merge(ahead)
+    batch.forEachTimestamp { tally.observe(readAt: $0.microseconds, committedAt: now) }
+    arrivals.merge(tally)
   }
 
-  private func count(_ kind: Int, _ reason: RejectionReason) {
-    Counter(
-      label: IngestMetrics.readingsRejected.name,
-      dimensions: [("kind", IngestMetrics.kinds[kind]), ("reason", "\(reason.code)")],
-      factory: registry
-    ).increment()
-    state.withLock { $0.rejected["\(reason.code)", default: 0] += 1 }
+  /// Shows the batch as the example of commits that take as long as its own.
+  private func exemplify(_ batch: Batch, _ ledger: BatchLedger, _ took: Duration, _ worker: Int) {
+    let labels = [
+      ("worker", "\(worker)"), ("readings", "\(batch.count)"),
+      ("repaired", "\(ledger.wasRepaired)"),
+    ]
+    if let exemplar = Exemplar(labels, value: took / .seconds(1), time: Timestamp.now.seconds) {
+      commitSeconds.exemplify(exemplar)
+    }
+  }
+
+  /// Counts what was turned away, each with its dead letter as the example.
+  private func countRejections(_ ledger: BatchLedger) {
+    if ledger.rejected.isEmpty { return }
+    let now = Timestamp.now.seconds
+    for rejection in ledger.rejected {
+      let letter = Exemplar(
+        [("dead_letter_id", rejection.letter.description)], value: 1, time: now)
+      registry.counter(
+        IngestMetrics.readingsRejected.name,
+        labels: [
+          ("kind", IngestMetrics.kinds[rejection.kind]), ("reason", "\(rejection.reason.code)"),
+        ]
+      ).increment(exemplar: letter)
+      if let rule = rejection.rule { fired(rule, "rejected", exemplar: letter) }
+    }
+    state.withLock { state in
+      for rejection in ledger.rejected {
+        state.rejected["\(rejection.reason.code)", default: 0] += 1
+      }
+    }
   }
 
   /// Constraints are named by whoever owns the database, so the label is bounded: beyond the limit
   /// of series they count as "other".
-  private func fired(_ rule: String, _ verdict: String, _ count: Int = 1) {
-    Counter(
-      label: IngestMetrics.ruleViolations.name,
-      dimensions: [("rule", rule), ("verdict", verdict)], factory: registry
-    ).increment(by: count)
+  private func fired(
+    _ rule: String, _ verdict: String, _ count: Int = 1, exemplar: Exemplar? = nil
+  ) {
+    registry.counter(
+      IngestMetrics.ruleViolations.name, labels: [("rule", rule), ("verdict", verdict)]
+    ).increment(by: count, exemplar: exemplar)
   }
 
   /// Something besides the readings' own way could not be done.
@@ -343,4 +370,9 @@ extension IngestReporter.State {
     lastLogged[text] = now
     return true
   }
+}
+
+extension Timestamp {
+  /// Seconds since the Unix epoch, as metrics tell times.
+  fileprivate var seconds: Double { Double(microseconds) / 1_000_000 }
 }
