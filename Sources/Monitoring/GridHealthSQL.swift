@@ -57,7 +57,8 @@ enum GridHealthSQL {
     """
 
   /// Notes the windows to write: those that ended since the last run or may have had readings since,
-  /// and those of late readings. $1 is now, $2 the length of a window in seconds.
+  /// and those of late readings. $1 is now, $2 the length of a window in seconds, $3 the age in
+  /// seconds from which windows are not kept, and so not written either.
   ///
   /// The conditions of late readings are those of the partial indexes of migration 0009.
   static let mark = """
@@ -67,6 +68,9 @@ enum GridHealthSQL {
     ), otherwise_aligned AS (
       DELETE FROM ingest.stale_windows
       WHERE mod(extract(epoch FROM ends_at)::bigint, $2::bigint) <> 0 RETURNING ends_at
+    ), too_old AS (
+      DELETE FROM ingest.stale_windows
+      WHERE ends_at <= $1::timestamptz - make_interval(secs => $3::integer)
     ), late AS (
       SELECT "timestamp" AS at FROM grid.energy_production
       WHERE created_at - "timestamp" > interval '1 minute'
@@ -87,7 +91,9 @@ enum GridHealthSQL {
       FROM late
     )
     INSERT INTO ingest.stale_windows (ends_at)
-    SELECT ends_at FROM ends AS marked (ends_at) WHERE ends_at <= $1::timestamptz
+    SELECT ends_at FROM ends AS marked (ends_at)
+    WHERE ends_at <= $1::timestamptz
+      AND ends_at > $1::timestamptz - make_interval(secs => $3::integer)
     ON CONFLICT DO NOTHING
     """
 

@@ -12,6 +12,14 @@ public struct GridMeters: Sendable, Hashable {
   public var late: Int
   /// Not heard for longer, or never.
   public var silent: Int
+
+  public init(gridCode: String, registered: Int, heard: Int, late: Int, silent: Int) {
+    self.gridCode = gridCode
+    self.registered = registered
+    self.heard = heard
+    self.late = late
+    self.silent = silent
+  }
 }
 
 /// What a run did.
@@ -21,12 +29,12 @@ public struct MonitoringReport: Sendable, Equatable {
   public var windows = 0
   public var meters: [GridMeters] = []
   public var blocks = 0
-  /// Rows of `monitoring.system_metrics` that were older than the retention.
+  /// Rows of `monitoring.system_metrics` and `monitoring.grid_health` that were old enough to go.
   public var pruned = 0
 }
 
 /// Writes `monitoring.grid_health`, `grid.status_history`, the load of `grid.locations` and
-/// `monitoring.transaction_metrics`, and lets old rows of `monitoring.system_metrics` go.
+/// `monitoring.transaction_metrics`, and lets old rows of what this program wrote go.
 ///
 /// Of all sessions on a database one does the work: it holds an advisory lock until its connection
 /// ends. It takes no lock on a table or row that ingestion needs, waits for none longer than 2 s, and
@@ -66,12 +74,26 @@ public struct MonitoringJob: Sendable {
       if written < GridHealthSQL.windowsPerTransaction { break }
     }
     report.blocks = try session.followChain()
-    for _ in 0..<Session.prunesPerRun where !isStopping() {
-      let pruned = try session.prune()
-      report.pruned += pruned
-      if pruned < Session.rowsPerPrune { break }
-    }
+    report.pruned = try prune(session, now, isStopping)
     return report
+  }
+
+  /// - Returns: rows deleted.
+  private func prune(
+    _ session: Session, _ now: String?, _ isStopping: () -> Bool
+  ) throws(PostgresError) -> Int {
+    var pruned = 0
+    for (sql, seconds) in [
+      (RetentionSQL.systemMetrics, settings.retentionSeconds),
+      (RetentionSQL.gridHealth, settings.healthRetentionSeconds),
+    ] {
+      for _ in 0..<Session.prunesPerRun where !isStopping() {
+        let (gone, seen) = try session.prune(sql, now, olderThan: seconds)
+        pruned += gone
+        if seen < RetentionSQL.rowsPerTransaction { break }
+      }
+    }
+    return pruned
   }
 }
 
@@ -80,7 +102,6 @@ private struct Session {
   let connection: PostgresConnection
   let settings: MonitoringSettings
 
-  static let rowsPerPrune = 5_000
   static let prunesPerRun = 20
 
   func lead() throws(PostgresError) -> Bool {
@@ -112,7 +133,9 @@ private struct Session {
   func mark(_ now: String?) throws(PostgresError) {
     try bounded { () throws(PostgresError) in
       try connection.query(
-        GridHealthSQL.mark, [now, "\(settings.windowSeconds)"], as: "mark windows")
+        GridHealthSQL.mark,
+        [now, "\(settings.windowSeconds)", "\(settings.healthRetentionSeconds)"],
+        as: "mark windows")
       try connection.query(GridHealthSQL.advance, [now], as: "advance grid health")
     }
   }
@@ -148,18 +171,14 @@ private struct Session {
     }
   }
 
-  /// - Returns: rows deleted, at most ``rowsPerPrune``.
-  func prune() throws(PostgresError) -> Int {
+  /// - Returns: rows deleted, and looked at.
+  func prune(
+    _ sql: String, _ now: String?, olderThan seconds: Int
+  ) throws(PostgresError) -> (gone: Int, seen: Int) {
     try bounded { () throws(PostgresError) in
-      try connection.query(
-        """
-        DELETE FROM monitoring.system_metrics WHERE id IN (
-          SELECT id FROM monitoring.system_metrics
-          WHERE recorded_at < now() - make_interval(secs => $1::integer)
-          ORDER BY recorded_at LIMIT \(Session.rowsPerPrune))
-        RETURNING 1
-        """, ["\(settings.retentionSeconds)"], as: "prune monitoring.system_metrics"
-      ).count
+      let row = try connection.query(sql, [now, "\(seconds)"], as: "prune monitoring tables")[0]
+      let counts = row.map { $0.flatMap { Int($0) } ?? 0 }
+      return (counts[0], counts[1])
     }
   }
 

@@ -13,6 +13,9 @@ public struct MonitoringSettings: Sendable, Equatable {
   public var silentAfter = Duration.seconds(86_400)
   /// Age at which rows of `monitoring.system_metrics` go, default 7 days.
   public var retention = Duration.seconds(7 * 86_400)
+  /// Age at which windows of `monitoring.grid_health` and `grid.status_history` go, default 400 days:
+  /// a month can be compared with that of the year before.
+  public var healthRetention = Duration.seconds(400 * 86_400)
 
   public init() {}
 
@@ -20,4 +23,5 @@ public struct MonitoringSettings: Sendable, Equatable {
   var intervalSeconds: Int { Int(meterInterval.components.seconds) }
   var silentSeconds: Int { Int(silentAfter.components.seconds) }
   var retentionSeconds: Int { Int(retention.components.seconds) }
+  var healthRetentionSeconds: Int { Int(healthRetention.components.seconds) }
 }

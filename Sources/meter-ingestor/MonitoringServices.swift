@@ -16,6 +16,8 @@ extension SettingTexts {
       .monitoringSilentAfter, in: settings.meterInterval...(.seconds(400 * 86_400)))
     settings.retention = try wholeSeconds(
       .monitoringRetention, in: .seconds(3_600)...(.seconds(315_576_000)))
+    settings.healthRetention = try wholeSeconds(
+      .monitoringHealthRetention, in: .seconds(86_400)...(.seconds(315_576_000)))
     return settings
   }
 

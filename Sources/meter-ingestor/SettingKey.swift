@@ -47,6 +47,7 @@ enum SettingKey: String, CaseIterable {
   case monitoringMeterInterval = "monitoring.meter-interval"
   case monitoringSilentAfter = "monitoring.silent-after"
   case monitoringRetention = "monitoring.retention"
+  case monitoringHealthRetention = "monitoring.health-retention"
   case logLevel = "log.level"
 
   /// The environment variable.
@@ -136,6 +137,10 @@ enum SettingKey: String, CaseIterable {
     ),
     .monitoringSilentAfter: ("24h", "when a late meter is silent, above the interval, to 400d"),
     .monitoringRetention: ("7d", "how long monitoring.system_metrics are kept, 1h…10y"),
+    .monitoringHealthRetention: (
+      "400d",
+      "how long windows of monitoring.grid_health and grid.status_history are kept, 1d…10y"
+    ),
     .logLevel: ("info", "trace, debug, info, notice, warning, error or critical"),
   ]
 }

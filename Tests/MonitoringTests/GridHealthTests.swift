@@ -131,7 +131,7 @@ import Testing
     #expect(try database.health("energy_flow_out").first { $0.hasPrefix("-3600 ") } == nil)
     let begun = try database.lines(
       "SELECT through <= (SELECT created_at FROM grid.energy_consumption) "
-        + "FROM ingest.monitoring_progress")
+        + "FROM ingest.monitoring_progress WHERE job = 'grid_health'")
     #expect(begun == ["t"])
     _ = try job.run(over: database.connection)
     #expect(try database.health("energy_flow_out").first == "-3600 5.000000")
@@ -205,7 +205,7 @@ import Testing
       try database.connection.query("EXPLAIN \(sql)", parameters).compactMap { $0[0] }
         .joined(separator: "\n")
     }
-    let late = try plan(GridHealthSQL.mark, ["now", "60"])
+    let late = try plan(GridHealthSQL.mark, ["now", "60", "86400"])
     for table in ["energy_production", "energy_consumption", "storage_operations"] {
       #expect(late.contains("idx_\(table)_late"), "\(late)")
     }
