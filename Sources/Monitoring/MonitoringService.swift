@@ -6,7 +6,8 @@ import PostgresStore
 import ServiceLifecycle
 import Synchronization
 
-/// Runs a ``MonitoringJob`` once a window, shortly after its end, and tells metrics how that went.
+/// Runs a ``MonitoringJob`` at the start, 10 s later, and then once a window, shortly after its end,
+/// and tells metrics how that went.
 ///
 /// A run that fails is logged at most once a minute and counted in
 /// `meter_ingestor_monitoring_failures_total`; ingestion is not affected, and the next run makes up
@@ -57,8 +58,12 @@ public struct MonitoringService<ServiceClock: Clock<Duration>>: Service, CustomS
   public func run() async throws {
     var reports = FailureReports<ServiceClock.Instant>()
     await runOnce(&reports)
+    // Nobody was heard before the start; soon after it meters are, and need not wait for a window.
+    if await sleep(atMost: Self.firstPause) { await runOnce(&reports) }
     while await sleep() { await runOnce(&reports) }
   }
+
+  private static var firstPause: Duration { .seconds(10) }
 
   /// Commits and saved states of a window need a moment to arrive.
   private static var grace: Duration { .seconds(2) }
@@ -66,9 +71,10 @@ public struct MonitoringService<ServiceClock: Clock<Duration>>: Service, CustomS
   /// Waits until the end of the present window.
   ///
   /// - Returns: false when the program stops.
-  private func sleep() async -> Bool {
+  private func sleep(atMost limit: Duration? = nil) async -> Bool {
     let (length, now) = (window.components.seconds, (epoch() - Self.grace).components.seconds)
-    let wait = Duration.seconds(length - now % length)
+    let rest = Duration.seconds(length - now % length)
+    let wait = min(rest, limit ?? rest)
     let came: Void? = try? await cancelWhenGracefulShutdown {
       try await clock.sleep(until: clock.now.advanced(by: wait), tolerance: nil)
     }
