@@ -97,7 +97,10 @@ extension Neighbourhood {
       case .consumer(let model):
         registry.consumers.append(Self.consumer(meter, model))
         peakKW[meter.area] += model.peakKW
-      case .battery(let model): registry.storages.append(Self.storage(meter, model))
+      case .battery(let model):
+        registry.storages.append(Self.storage(meter, model))
+        // What may fill or empty it within an hour.
+        peakKW[meter.area] += model.capacityKWh
       }
     }
     registry.locations = Set(meters.map(\.area)).sorted().map {
@@ -135,7 +138,7 @@ extension Neighbourhood {
       installedAt: "2025-01-15T03:00:00Z")
   }
 
-  /// An area's feeders carry its consumers' peak and half of it more.
+  /// An area's feeders carry the peak of its consumers and batteries, and half of it more.
   private static func location(_ place: GridArea, peakKW: Double) -> RegistryFile.Location {
     RegistryFile.Location(
       province: place.province, district: place.district, gridCode: place.gridCode,
