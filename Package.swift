@@ -247,6 +247,7 @@ let package = Package(
       name: "StatusServerTests",
       dependencies: [
         "Monitoring", "PostgresStore", "PrivateServices", "StatusServer", "TestServices",
+        .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

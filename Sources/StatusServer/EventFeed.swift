@@ -42,7 +42,7 @@ final class EventFeed: Service {
     await cancelWhenGracefulShutdown {
       await withTaskGroup { tasks in
         tasks.addTask { await self.everySecond { self.publishStatus() } }
-        for figure in [Figure.energy, .grids, .rejections] {
+        for figure in [Figure.energy, .grids, .rejections, .notices] {
           tasks.addTask { await self.everySecond { await self.publish(figure) } }
         }
       }

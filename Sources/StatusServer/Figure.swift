@@ -2,7 +2,7 @@
 
 /// A named query whose answer is JSON, made by PostgreSQL itself so that no digit is lost.
 enum Figure: String, CaseIterable, Sendable {
-  case energy, grids, rejections, meter
+  case energy, grids, rejections, notices, meter
 
   /// The query as it runs; parameters are `$1`, `$2`.
   var sql: String { String(decoding: resource, as: UTF8.self) }
@@ -12,6 +12,7 @@ enum Figure: String, CaseIterable, Sendable {
     case .energy: PackageResources.energy_sql
     case .grids: PackageResources.grids_sql
     case .rejections: PackageResources.rejections_sql
+    case .notices: PackageResources.notices_sql
     case .meter: PackageResources.meter_sql
     }
   }
@@ -20,7 +21,7 @@ enum Figure: String, CaseIterable, Sendable {
   var lifetime: Duration {
     switch self {
     case .energy: .seconds(5)
-    case .grids: .seconds(2)
+    case .grids, .notices: .seconds(2)
     case .rejections, .meter: .seconds(1)
     }
   }

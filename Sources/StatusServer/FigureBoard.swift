@@ -62,7 +62,7 @@ actor FigureBoard {
       return try await chart.refreshed(read)
     case .meter:
       return try await Self.ask(.meter, [subject.device], read)
-    case .grids, .rejections:
+    case .grids, .rejections, .notices:
       return try await Self.ask(subject.figure, [], read)
     }
   }

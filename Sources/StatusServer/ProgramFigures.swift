@@ -8,18 +8,23 @@ import Monitoring
 struct ProgramFigures: Sendable, Hashable {
   var cpuSeconds = 0.0
   var residentBytes = 0
-  var spoolMessages = 0
+  /// nil where there is no spool.
+  var spoolMessages: Int?
   /// nil where the broker does not tell.
   var brokerDropped: Int?
   var registered = 0
   /// nil where nobody counts them.
-  var heard: Int?
+  var heard, late, silent: Int?
 
   init() {}
 
   init(of registry: MetricRegistry) {
+    // Meters are counted by a collector.
+    let collected = registry.collectedSamples()
     func sum(_ name: String, _ state: String? = nil) -> Double? {
-      let values = registry.values(of: name)
+      let values =
+        registry.values(of: name)
+        + collected.filter { $0.name == name }.map { ($0.labels, $0.value) }
       guard !values.isEmpty else { return nil }
       return values.filter { series in
         state == nil || series.labels.contains { $0.name == "state" && $0.value == state }
@@ -30,12 +35,14 @@ struct ProgramFigures: Sendable, Hashable {
       cpuSeconds = Self.seconds(usage.ru_utime) + Self.seconds(usage.ru_stime)
     }
     residentBytes = Self.residentPages * Int(sysconf(Int32(_SC_PAGESIZE)))
-    spoolMessages = Int(sum(IngestMetrics.spoolMessages.name) ?? 0)
+    spoolMessages = sum(IngestMetrics.spoolMessages.name).map { Int($0) }
     brokerDropped = sum(IngestMetrics.brokerDropped.name).map { Int($0) }
     // The process that writes grid health counts the meters in use; others know the registry.
-    let known = sum("meter_ingestor_meters_registered") ?? sum(IngestMetrics.registryDevices.name)
+    let known =
+      sum(IngestMetrics.metersRegistered.name) ?? sum(IngestMetrics.registryDevices.name)
     registered = Int(known ?? 0)
-    heard = sum("meter_ingestor_meters", "heard").map { Int($0) }
+    func meters(_ state: String) -> Int? { sum(IngestMetrics.meters.name, state).map { Int($0) } }
+    (heard, late, silent) = (meters("heard"), meters("late"), meters("silent"))
   }
 
   private static func seconds(_ time: timeval) -> Double {
@@ -49,5 +56,7 @@ struct ProgramFigures: Sendable, Hashable {
     return numbers.count > 1 ? Int(numbers[1]) ?? 0 : 0
   }
 
-  var meters: StatusReport.Meters { .init(expected: registered, heard: heard) }
+  var meters: StatusReport.Meters {
+    .init(expected: registered, heard: heard, late: late, silent: silent)
+  }
 }

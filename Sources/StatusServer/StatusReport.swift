@@ -56,8 +56,19 @@ public struct StatusReport: Codable, Sendable, Hashable {
   public struct Meters: Codable, Sendable, Hashable {
     /// Registered ones.
     public let expected: Int
-    /// Those of them that were heard when they were expected; absent while nobody counts them.
+    /// Those of them that were heard within the meters' interval; absent while nobody counts them.
     public let heard: Int?
+    /// Those that were not, but before they count as silent; absent like ``heard``.
+    public let late: Int?
+    /// Those that were not for longer, or never; absent like ``heard``.
+    public let silent: Int?
+
+    init(expected: Int, heard: Int?, late: Int? = nil, silent: Int? = nil) {
+      self.expected = expected
+      self.heard = heard
+      self.late = late
+      self.silent = silent
+    }
   }
 
   /// What the program itself takes, and what waits or was lost around it.
@@ -65,8 +76,8 @@ public struct StatusReport: Codable, Sendable, Hashable {
     /// Seconds of CPU in a second, of the last ``StatusReport/ratesWindowSeconds``.
     public let cpuCores: Double
     public let residentBytes: Int
-    /// Messages that wait in the spool for the database.
-    public let spoolMessages: Int
+    /// Messages that wait in the spool for the database; absent where there is no spool.
+    public let spoolMessages: Int?
     /// Messages that the broker says it has dropped; absent where it does not tell.
     public let brokerDroppedMessages: Int?
   }

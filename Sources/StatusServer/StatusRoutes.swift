@@ -37,7 +37,7 @@ struct StatusRoutes: Sendable {
     group.get("openapi.json") { _, _ in
       json(.ok, String(decoding: PackageResources.openapi_json, as: UTF8.self))
     }
-    for figure in [Figure.energy, .grids, .rejections] {
+    for figure in [Figure.energy, .grids, .rejections, .notices] {
       group.get("\(figure.rawValue)") { _, _ in await show(figure) }
     }
     group.get("meters/:id") { _, context in

@@ -38,9 +38,14 @@ struct StatusSentence {
     return (.well, "All well: \(heard)\(pace); nothing rejected in the last minute.")
   }
 
+  /// Nothing while none is heard: readings come, so that these meters are not registered, or were not
+  /// counted since the start.
   private var heard: String {
-    guard meters.expected > 0, let heard = meters.heard else { return "" }
-    return "\(heard.grouped) of \(meters.expected.grouped) meters heard; "
+    guard meters.expected > 0, let heard = meters.heard, heard > 0 else { return "" }
+    let missing = [("late", meters.late), ("silent", meters.silent)].compactMap { state, count in
+      count.flatMap { $0 > 0 ? ", \($0.grouped) \(state)" : nil }
+    }
+    return "\(heard.grouped) of \(meters.expected.grouped) meters heard\(missing.joined()); "
   }
 
   private var pace: String {

@@ -13,9 +13,15 @@ struct TopScreen {
     struct Health: Decodable {
       var healthScore: Double
       var congestionLevel: String
-      var activeConnections: Int
       var energyInKwh: Double
       var energyOutKwh: Double
+    }
+
+    struct Meters: Decodable {
+      var registered: Int
+      var heard: Int
+      var late: Int
+      var silent: Int
     }
 
     var gridCode: String
@@ -23,6 +29,7 @@ struct TopScreen {
     var capacityMw: Double?
     var currentLoadMw: Double?
     var health: Health?
+    var meters: Meters?
     var healthHistory: [Double]
   }
 
@@ -52,7 +59,7 @@ struct TopScreen {
       "meters ──▶ \(rate(rates?.received)) received ──▶ \(rate(rates?.stored)) stored, "
         + "\(rate(rates?.rejected)) rejected, \(rate(rates?.duplicate)) duplicate, "
         + "\(rate(rates?.zero)) zero",
-      "commits p50 \(commits), p99 \(late)   spool \(program.spoolMessages)   "
+      "commits p50 \(commits), p99 \(late)   spool \(program.spoolMessages.map { "\($0)" } ?? "none")   "
         + "dropped by the broker \(program.brokerDroppedMessages.map { "\($0)" } ?? "unknown")   "
         + "CPU \(rounded(program.cpuCores * 100, 1)) %   "
         + "memory \(program.residentBytes / 1_048_576) MiB",
@@ -89,14 +96,17 @@ struct TopScreen {
     guard !grids.isEmpty else { return ["grid codes: none is registered in grid.locations"] }
     var table = TextTable(
       [
-        "grid", "place", "health", "last hour", "meters", "in kWh", "out kWh", "load MW", "of MW",
-        "congestion",
-      ], rightAligned: [2, 4, 5, 6, 7, 8])
+        "grid", "place", "health", "last hour", "heard", "of", "late", "silent", "in kWh",
+        "out kWh",
+        "load MW", "of MW", "congestion",
+      ], rightAligned: [2, 4, 5, 6, 7, 8, 9, 10, 11])
     for grid in grids {
       let health = grid.health
       table.append([
         grid.gridCode, grid.district ?? "", health.map { rounded($0.healthScore, 2) } ?? "–",
-        Self.spark(grid.healthHistory), health.map { "\($0.activeConnections)" } ?? "–",
+        Self.spark(grid.healthHistory), grid.meters.map { "\($0.heard)" } ?? "–",
+        grid.meters.map { "\($0.registered)" } ?? "–", grid.meters.map { "\($0.late)" } ?? "–",
+        grid.meters.map { "\($0.silent)" } ?? "–",
         health.map { rounded($0.energyInKwh, 2) } ?? "–",
         health.map { rounded($0.energyOutKwh, 2) } ?? "–",
         grid.currentLoadMw.map { rounded($0, 2) } ?? "–",

@@ -49,7 +49,8 @@ import Testing
     }
     #expect(lines.first?.hasPrefix("WELL  All well: ") == true, "\(lines)")
     let grid = try #require(lines.first { $0.hasPrefix("TOP-1 ") })
-    #expect(grid.contains("0.88") && grid.contains(" 42 ") && grid.contains("escape"))
+    #expect(grid.contains("0.88") && grid.contains(" 0.25 ") && grid.contains("escape"))
+    #expect(lines.contains { $0.contains(#/^grid .* heard +of +late +silent /#) }, "\(lines)")
     #expect(!lines.contains { $0.unicodeScalars.contains("\u{1B}") })
     let stranger = try run(["top", "--url", url])
     #expect(stranger.status == 1 && stranger.errors.contains("answers 401"), "\(stranger.errors)")

@@ -1,6 +1,9 @@
 // The figures of the page are those of the database, by the very queries that the page shows.
 
 import Foundation
+import Hummingbird
+import Metrics
+import Monitoring
 import PostgresStore
 import Synchronization
 import TestServices
@@ -49,31 +52,73 @@ import Testing
       INSERT INTO grid.storage_operations (storage_id, operation_type, energy_amount,
         price_per_unit, grid_location, executed_at)
       VALUES ('b-1', 'charge', 2, 1, 'BKK-30', now() - interval '1 hour'),
-        ('b-1', 'discharge', 3, 1, 'BKK-30', now() - interval '2 hours');
-      INSERT INTO ingest.reading_flags (reading_id, kind, device_id, at, rule)
-      VALUES (uuid_generate_v4(), 'production', 'p-1', now(), 'spike');
-      INSERT INTO ingest.meter_states (kind, device_id, last_at, last_energy_kwh)
-      VALUES ('production', 'p-1', now(), 1.000001);
+        ('b-1', 'discharge', 3, 1, 'BKK-30', now() - interval '2 hours')
+      """)
+    try furnishNotices()
+  }
+
+  /// What happened to the producer besides its readings.
+  private func furnishNotices() throws {
+    try connection.execute(
+      """
+      INSERT INTO ingest.reading_flags (reading_id, kind, device_id, at, rule, detail)
+      VALUES (uuid_generate_v4(), 'production', 'p-1', now(), 'spike', 'high');
+      INSERT INTO ingest.meter_states (kind, device_id, last_at, last_energy_kwh, repeats,
+        level_kwh, last_sequence)
+      VALUES ('production', 'p-1', now(), 1.000001, 1, 0.9, 7);
+      INSERT INTO ingest.grid_meters VALUES ('BKK-30', 9, 6, 2, 1, now());
+      INSERT INTO ingest.register_state (device_id, register, measure, last_at, last_value)
+      VALUES ('p-1', '1.8.0', 'register', now(), 5000001), ('p-1', 'w', 'power', NULL, NULL);
+      INSERT INTO ingest.register_events (at, device_id, register, event, before_value, after_value)
+      VALUES (now(), 'p-1', '1.8.0', 'rollover', 999999999999, 17);
       INSERT INTO ingest.dead_letters (id, received_at, last_received_at, topic, payload, reason,
         rule, device_id, json_path, detail, attempts)
       VALUES (uuid_generate_v4(), now(), now(), E't\\n"', '\\x00ff', 'implausible', 'spike',
-        'p-1', '$.a', E'"quoted" \\\\ and\\nbroken', 3)
+        'p-1', '$.a', E'"quoted" \\\\ and\\nbroken', 3);
+      INSERT INTO ingest.dead_letters (id, received_at, last_received_at, topic, payload, reason,
+        device_id, resolved_at, resolution)
+      VALUES (uuid_generate_v4(), now(), now(), 't', '', 'missing_field', 'p-1', now(), 'stored')
       """)
   }
 
-  /// Each answer is what openapi.json says, and what its own query gives in another session.
+  /// What an ingestor tells that has run for a while.
+  private func count(in registry: MetricRegistry) {
+    let labels = [("kind", "production"), ("reason", "out_of_range")]
+    registry.counter(IngestMetrics.readingsRejected.name, labels: labels).increment()
+    registry.histogram(IngestMetrics.commitSeconds.name).observe(0.004)
+    for gauge in [IngestMetrics.brokerDropped, IngestMetrics.spoolMessages] {
+      Meter(label: gauge.name, factory: registry).set(2)
+    }
+    let counts = MeterCounts()
+    registry.addCollector { counts.collect(into: &$0) }
+    counts.replace(
+      with: [GridMeters(gridCode: "BKK-30", registered: 9, heard: 6, late: 2, silent: 1)])
+  }
+
+  private func described(
+    _ document: [String: any Sendable], of path: String, _ status: String
+  ) -> [String: Any]? {
+    let paths = document["paths"] as? [String: [String: [String: Any]]]
+    let responses = paths?[path]?["get"]?["responses"] as? [String: [String: Any]]
+    let content = responses?[status]?["content"] as? [String: [String: Any]]
+    return content?["application/json"]?["schema"] as? [String: Any]
+  }
+
+  /// Each answer is what openapi.json says, everything that openapi.json says is in an answer, and
+  /// each figure is what its own query gives in another session.
   @Test func everyAnswerIsAsDescribedAndCanBeAskedAgain() async throws {
     try furnish()
     try await withRunningServer(components: ["postgres"], figures: reader) { server in
+      count(in: server.registry)
       let check = SchemaCheck(document: try await server.json("/api/v1/openapi.json"))
-      let paths = try #require(check.document["paths"] as? [String: [String: [String: Any]]])
-      #expect(paths.count == 6)
-      for (path, operations) in paths {
-        let responses = operations["get"]?["responses"] as? [String: [String: Any]]
-        let content = responses?["200"]?["content"] as? [String: [String: Any]]
-        let schema = try #require(content?["application/json"]?["schema"] as? [String: Any])
+      let paths = try #require(check.document["paths"] as? [String: any Sendable])
+      var members: Set<String> = []
+      for path in paths.keys {
+        let schema = try #require(described(check.document, of: path, "200"), "\(path)")
         let answer = try await server.json(path.replacing("{id}", with: "p-1"))
         #expect(check.problems(answer, schema) == [], "\(path)")
+        check.note(answer, schema, at: path)
+        members.formUnion(check.described(schema, at: path))
         guard let query = answer["query"] as? String else { continue }
         let figure = try #require(answer.first { $0.key != "query" }?.value)
         let rows = try connection.query(query)
@@ -84,7 +129,58 @@ import Testing
           #expect((again as? NSObject) == (figure as? NSObject), "\(path)")
         }
       }
+      #expect(members.subtracting(check.seen) == [], "described, and never seen")
+      #expect(members.count > 100)
     }
+  }
+
+  /// The paths of the interface are those that are described, and so is what may go wrong on each.
+  @Test func everyPathIsDescribed() async throws {
+    try await withRunningServer { server in
+      let document = try await server.json("/api/v1/openapi.json")
+      let paths = try #require(document["paths"] as? [String: [String: [String: Any]]])
+      #expect(servedPaths == Set(paths.keys))
+      for (path, operations) in paths {
+        #expect(Array(operations.keys) == ["get"], "\(path)")
+        let responses = operations["get"]?["responses"] as? [String: Any] ?? [:]
+        let isFigure = !path.contains("openapi") && !path.contains("status")
+        let wanted =
+          ["200", "401"] + (isFigure ? ["503"] : [])
+          + (path.contains("{id}") ? ["400", "404"] : [])
+        #expect(responses.keys.sorted() == wanted.sorted(), "\(path)")
+      }
+    }
+  }
+
+  /// Without a database, and of a meter whose id is none.
+  @Test(arguments: [
+    ("/api/v1/energy", 503), ("/api/v1/grids", 503), ("/api/v1/rejections", 503),
+    ("/api/v1/notices", 503), ("/api/v1/meters/{id}", 503), ("/api/v1/meters/{id}", 400),
+  ])
+  func failuresAreAsDescribed(path: String, status: Int) async throws {
+    try await withRunningServer { server in
+      let document = try await server.json("/api/v1/openapi.json")
+      let asked = path.replacing("{id}", with: status == 400 ? "%FF" : "x")
+      let answer = try await server.ask(asked)
+      #expect(answer.status == status)
+      let schema = try #require(described(document, of: path, "\(status)"))
+      let object = try JSONSerialization.jsonObject(with: Data(answer.body.utf8))
+      #expect(SchemaCheck(document: document).problems(object, schema) == [])
+    }
+  }
+
+  /// What the router answers under /api.
+  private var servedPaths: Set<String> {
+    let source = StatusSource(
+      registry: MetricRegistry(), readiness: Readiness(components: []), version: "1")
+    let figures = FigureBoard(read: nil)
+    let routes = StatusRoutes(
+      source: source, figures: figures, feed: EventFeed(source: source, figures: figures),
+      access: .thisMachine)
+    let paths = routes.router().routes.map(\.description).compactMap { route in
+      route.wholeMatch(of: /GET (\/api\/.*)/).map { $0.output.1.replacing(":id", with: "{id}") }
+    }
+    return Set(paths.map { String($0) })
   }
 
   private func expectSameBuckets(_ figure: Any, _ rows: [[String?]]) throws {

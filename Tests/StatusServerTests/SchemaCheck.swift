@@ -2,9 +2,49 @@
 
 import Foundation
 
-/// Schemas of an OpenAPI description.
-struct SchemaCheck {
+/// Schemas of an OpenAPI description, and which of their members were seen.
+final class SchemaCheck {
   let document: [String: any Sendable]
+  /// Places of members that had a value, such as `Meter.flags[].rule`.
+  private(set) var seen: Set<String> = []
+
+  init(document: [String: any Sendable]) { self.document = document }
+
+  /// The members that a schema describes, by place, those within them included.
+  func described(_ schema: [String: Any], at place: String) -> Set<String> {
+    if let reference = schema["$ref"] as? String {
+      return described(resolve(reference), at: Self.name(reference))
+    }
+    var places: Set<String> = []
+    for (name, property) in schema["properties"] as? [String: [String: Any]] ?? [:] {
+      places.insert("\(place).\(name)")
+      places.formUnion(described(property, at: "\(place).\(name)"))
+    }
+    if let items = schema["items"] as? [String: Any] {
+      places.formUnion(described(items, at: "\(place)[]"))
+    }
+    return places
+  }
+
+  /// A schema that is used in many places is one place.
+  private static func name(_ reference: String) -> String {
+    String(reference.split(separator: "/").last ?? "")
+  }
+
+  /// Notes that a value was seen, and what is within it.
+  func note(_ value: Any, _ schema: [String: Any], at place: String) {
+    if let reference = schema["$ref"] as? String {
+      return note(value, resolve(reference), at: Self.name(reference))
+    }
+    for (name, property) in schema["properties"] as? [String: [String: Any]] ?? [:] {
+      guard let member = (value as? [String: Any])?[name], !(member is NSNull) else { continue }
+      seen.insert("\(place).\(name)")
+      note(member, property, at: "\(place).\(name)")
+    }
+    if let items = schema["items"] as? [String: Any] {
+      for element in value as? [Any] ?? [] { note(element, items, at: "\(place)[]") }
+    }
+  }
 
   /// What is wrong with a value, each with its place; empty when it is as described.
   func problems(_ value: Any, _ schema: [String: Any], at place: String = "$") -> [String] {
@@ -21,7 +61,7 @@ struct SchemaCheck {
     if let allowed = schema["enum"] as? [String], !allowed.contains(value as? String ?? "") {
       found.append("\(place): \(value) is not one of \(allowed)")
     }
-    if schema["format"] as? String == "date-time",
+    if schema["format"] as? String == "date-time", !(value is NSNull),
       (value as? String)?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) == nil
     {
       found.append("\(place): \(value) is no date-time")

@@ -60,17 +60,21 @@ import Testing
   }
 
   @Test func metersAreThoseOfGridHealth() {
-    func gauge(_ name: String, _ value: Double, _ labels: (String, String)...) {
-      Meter(label: name, dimensions: labels, factory: registry).set(value)
-    }
-    gauge(IngestMetrics.registryDevices.name, 7, ("kind", "production"))
+    Meter(
+      label: IngestMetrics.registryDevices.name, dimensions: [("kind", "production")],
+      factory: registry
+    ).set(7)
     #expect(ProgramFigures(of: registry).meters == .init(expected: 7, heard: nil))
-    for (code, heard) in [("A", 3.0), ("B", 2.0)] {
-      gauge("meter_ingestor_meters_registered", 4, ("grid_code", code))
-      gauge("meter_ingestor_meters", heard, ("grid_code", code), ("state", "heard"))
-      gauge("meter_ingestor_meters", 4 - heard, ("grid_code", code), ("state", "silent"))
-    }
-    #expect(ProgramFigures(of: registry).meters == .init(expected: 8, heard: 5))
+    // As the monitoring service brings them.
+    let counts = MeterCounts()
+    registry.addCollector { counts.collect(into: &$0) }
+    counts.replace(
+      with: [("A", 3), ("B", 2)].map { code, heard in
+        GridMeters(
+          gridCode: code, registered: 5, heard: heard, late: 1, silent: 4 - heard)
+      })
+    #expect(
+      ProgramFigures(of: registry).meters == .init(expected: 10, heard: 5, late: 2, silent: 3))
     #expect(ProgramFigures(of: registry).residentBytes > 1_000_000)
     #expect(ProgramFigures(of: registry).cpuSeconds > 0)
   }
@@ -151,6 +155,11 @@ import Testing
       summary(.init(expected: 2_000, heard: 1_999))
         == "All well: 1,999 of 2,000 meters heard; 20 readings stored a second; "
         + "nothing rejected in the last minute.")
+    #expect(
+      summary(.init(expected: 2_000, heard: 1_994, late: 5, silent: 1)).hasPrefix(
+        "All well: 1,994 of 2,000 meters heard, 5 late, 1 silent; "))
+    #expect(summary(.init(expected: 9, heard: 9, late: 0, silent: 0)).contains("heard; "))
+    #expect(summary(.init(expected: 200, heard: 0, silent: 200)).hasPrefix("All well: 20 read"))
     #expect(summary(.init(expected: 2_000, heard: nil)).hasPrefix("All well: 20 readings"))
     #expect(summary(.init(expected: 0, heard: 0)).hasPrefix("All well: 20 readings"))
   }

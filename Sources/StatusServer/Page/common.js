@@ -41,7 +41,7 @@ const fill = (body, rows) => {
   });
 };
 const plural = (count, one, many) => number.format(count) + " " + (count === 1 ? one : many);
-const milliseconds = seconds => number.format(Math.round(seconds * 10000) / 10) + " ms";
+const milliseconds = seconds => number.format(Math.round(seconds * 10000) / 10) + "\u00a0ms";
 const duration = seconds => {
   const [d, h, m, s] = [seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60]
     .map(Math.floor);
@@ -50,23 +50,26 @@ const duration = seconds => {
 };
 const meterAddress = id => "/meters/" + encodeURIComponent(id);
 
-// "How is this known?": the query as it ran, or the names of the metrics.
+// "How is this known?": the query as it ran, and the names of the metrics. Each can be pasted.
+const metricsCommand = names => "curl -s " + location.origin + "/metrics | grep"
+  + names.split(/\s+/).map(name => " \\\n  -e ^" + name).join("");
+const queryText = async path => {
+  try {
+    const answer = await (await fetch(path, { cache: "no-store" })).json();
+    return answer.query || answer.error;
+  } catch (error) {
+    return "The query could not be fetched: " + error.message;
+  }
+};
 for (const how of document.querySelectorAll("details.how")) {
   how.addEventListener("toggle", async () => {
     if (!how.open) return;
-    const place = how.querySelector("pre") || add(how, "pre", { tabindex: "0" });
-    if (how.dataset.metrics) {
-      set(place, "curl -s " + location.origin + "/metrics | grep -E '^("
-        + how.dataset.metrics.split(/\s+/).join("|\n  ") + ")'");
-      return;
-    }
-    set(place, "…");
-    try {
-      const path = how.dataset.path || "/api/v1/" + how.dataset.query;
-      const answer = await (await fetch(path, { cache: "no-store" })).json();
-      set(place, answer.query || answer.error);
-    } catch (error) {
-      set(place, "The query could not be fetched: " + error.message);
-    }
+    const show = (kind, text) => set(how.querySelector("pre." + kind)
+      || add(how, "pre", { tabindex: "0", class: kind }), text);
+    const path = how.dataset.path || (how.dataset.query && "/api/v1/" + how.dataset.query);
+    if (path) show("sql", "…");
+    if (how.dataset.metrics) show("shell", metricsCommand(how.dataset.metrics));
+    if (how.dataset.readiness) show("state", "curl -s " + location.origin + "/readyz");
+    if (path) show("sql", await queryText(path));
   });
 }

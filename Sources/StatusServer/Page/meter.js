@@ -34,6 +34,18 @@ const known = meter => {
     add(byId("known"), "p", { class: "soft" }, "No registry knows it.");
   }
 };
+const amount = value => value === null ? "–" : value.toFixed(6).replace(/\.?0+$/, "");
+const registers = meter => {
+  const [stands, events] = [meter.registers, meter.register_events];
+  byId("registers-section").hidden = stands.length + events.length === 0;
+  fill(byId("registers").tBodies[0], stands.map(register =>
+    [register.register, register.measure.replace("_", " "),
+      amount(register.value) + (register.measure === "power" ? " kW" : " kWh")
+        + (register.last_at ? " at " + at(register.last_at) : "")]));
+  fill(byId("events").tBodies[0], events.map(event =>
+    [at(event.at), event.event.replace("_", " "), event.register,
+      "from " + amount(event.before) + " to " + amount(event.after)]));
+};
 const orNothing = (rows, nothing) => rows.length === 0 ? [[[nothing, "soft"]]] : rows;
 const show = meter => {
   const open = meter.dead_letters.filter(letter => letter.open).length;
@@ -50,6 +62,7 @@ const show = meter => {
   set(byId("readings-note"), meter.readings.length > 25
     ? "The newest 25 of the " + meter.readings.length + " that were read." : "");
   known(meter);
+  registers(meter);
   fill(byId("gaps").tBodies[0], orNothing(meter.gaps.map(gap =>
     [gap.kind, "from " + at(gap.from) + " to " + at(gap.to) + ", "
       + duration(gap.seconds)]), "None."));

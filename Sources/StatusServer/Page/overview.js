@@ -64,16 +64,23 @@ const showPath = status => {
   storedArrow(rates.stored);
   rejectedArrow(rates.rejected);
   const known = status.meters;
-  set(meters, known.heard !== undefined && known.heard !== null
+  // Not counted since the start: then only how many there are.
+  set(meters, known.heard > 0
     ? number.format(known.heard) + " of " + number.format(known.expected) + " heard"
     : known.expected > 0 ? number.format(known.expected) + " registered" : "publish by MQTT");
+  if (known.heard > 0) {
+    aside("late", number.format(known.late), known.late > 0 ? "attention" : "");
+    aside("silent", number.format(known.silent), known.silent > 0 ? "attention" : "");
+  }
   set(table, status.commits.p50_seconds !== undefined && status.commits.p50_seconds !== null
     ? "commits within " + milliseconds(status.commits.p50_seconds) : "commits, then acknowledges");
   aside("duplicates", rate(rates.duplicate) + " /s");
   aside("zero", rate(rates.zero) + " /s");
   aside("in flight", number.format(status.ledger.total.in_flight));
-  aside("waiting in the spool", number.format(status.program.spool_messages),
-    status.program.spool_messages > 0 ? "attention" : "");
+  const spooled = status.program.spool_messages;
+  if (spooled !== undefined && spooled !== null) {
+    aside("waiting in the spool", number.format(spooled), spooled > 0 ? "attention" : "");
+  }
   const dropped = status.program.broker_dropped_messages;
   if (dropped !== undefined && dropped !== null) {
     aside("dropped by the broker", number.format(dropped), dropped > 0 ? "bad" : "");
@@ -95,9 +102,10 @@ const showStatus = status => {
       + milliseconds(commits.p50_seconds) + ", 99 % within "
       + milliseconds(commits.p99_seconds) + ".");
   const reasons = Object.entries(status.rejected_by_reason).filter(([, count]) => count > 0);
-  set(byId("rejections-note"), reasons.length === 0 ? "None since the start."
-    : "Since the start: " + reasons.sort((a, b) => b[1] - a[1])
-      .map(([reason, count]) => reason + " " + number.format(count)).join(", ") + ".");
+  // A count stays with what it is of.
+  set(byId("rejections-note"), reasons.length === 0 ? "No reading since the start."
+    : "Readings since the start: " + reasons.sort((a, b) => b[1] - a[1])
+      .map(([reason, count]) => number.format(count) + "\u00a0" + reason).join(", ") + ".");
   fill(byId("components"), status.components.map(component => [component.name,
     [component.ready ? "ok" : component.failure, component.ready ? "well" : "bad"]]));
   set(byId("uptime"), "up " + duration(status.uptime_seconds));
@@ -110,7 +118,7 @@ const above = bucket => bucket.production + bucket.discharge;
 const below = bucket => bucket.consumption + bucket.charge;
 const niceStep = most => {
   const power = 10 ** Math.floor(Math.log10(Math.max(most, 1e-6)));
-  return [1, 2, 5, 10].map(factor => factor * power).find(step => most / step <= 3) || power;
+  return [.1, .2, .5, 1].map(factor => factor * power).find(step => most / step <= 4) || power;
 };
 const drawEnergy = () => {
   if (!energy) return;
@@ -242,8 +250,8 @@ const showSpark = (cell, scores) => {
       + (22 - score * 20).toFixed(1));
   draw(spark, "polyline", { points: points.join(" "), "vector-effect": "non-scaling-stroke" });
 };
-const gridColumns = ["Health", "Last hour", "Meters", "In, kWh", "Out, kWh", "Load, MW",
-  "Congestion"];
+const gridColumns = ["Health", "Last hour", "Stability", "Heard", "Late", "Silent", "In, kWh", "Out, kWh",
+  "Load, MW", "Congestion"];
 const gridRow = code => {
   const row = add(byId("grids").tBodies[0], "tr", { role: "row", "data-code": code });
   const name = add(row, "th", { scope: "row", role: "rowheader" }, code);
@@ -255,7 +263,8 @@ const congestionTones = { low: "", medium: "", high: "attention", critical: "bad
 const showGrid = grid => {
   const rows = [...byId("grids").tBodies[0].rows];
   const row = rows.find(row => row.dataset.code === grid.grid_code) || gridRow(grid.grid_code);
-  const [name, health, hour, active, flowIn, flowOut, load, congestion] = row.cells;
+  const [name, health, hour, stability, heard, late, silent, flowIn, flowOut, load, congestion] =
+    row.cells;
   set(name.lastChild, grid.district ? " " + grid.district : "");
   const latest = grid.health;
   if (latest) {
@@ -269,7 +278,13 @@ const showGrid = grid => {
     set(health, "no window yet", "soft");
     set(hour, "–");
   }
-  set(active, latest ? number.format(latest.active_connections) : "–");
+  set(stability, latest ? twoDecimals.format(latest.stability_index) : "–");
+  const counted = grid.meters;
+  set(heard, counted ? number.format(counted.heard) + " of " + number.format(counted.registered)
+    : "–");
+  for (const [cell, count] of [[late, counted && counted.late], [silent, counted && counted.silent]]) {
+    set(cell, counted ? number.format(count) : "–", count > 0 ? "attention" : "");
+  }
   set(flowIn, latest ? twoDecimals.format(latest.energy_in_kwh) : "–");
   set(flowOut, latest ? twoDecimals.format(latest.energy_out_kwh) : "–");
   set(load, grid.capacity_mw === null ? "–" : twoDecimals.format(grid.current_load_mw) + " of "
@@ -343,6 +358,25 @@ const showRejections = rejections => {
   }
 };
 
+// Flags and register events, each with the latest meter.
+const eventWords = { rollover: "rolled over", reset: "fell, counts from there",
+  restored: "is back where it was", exchange: "meter exchanged", implausible_step: "rose too much",
+  redefined: "counts something else now" };
+const showNotices = notices => {
+  const body = byId("notices").tBodies[0];
+  fill(body, notices.map(notice => [
+    notice.about === "register" ? "register " + (eventWords[notice.name] || notice.name) : notice.name,
+    number.format(notice.times), notice.device_id]));
+  notices.forEach((notice, index) => {
+    const cell = body.rows[index].cells[2];
+    if (cell.querySelector("a")) return;
+    cell.replaceChildren();
+    add(cell, "a", { href: meterAddress(notice.device_id) }, notice.device_id);
+  });
+  set(byId("notices-note"), notices.length > 0 ? "Each with the latest meter."
+    : "No rule doubts a reading, and nothing happened to a register.");
+};
+
 byId("find").addEventListener("submit", event => {
   event.preventDefault();
   const id = byId("device").value.trim();
@@ -371,7 +405,8 @@ listen("status", status => {
 listen("energy", showEnergy);
 listen("grids", showGrids);
 listen("rejections", showRejections);
-for (const name of ["energy", "grids", "rejections"]) {
+listen("notices", showNotices);
+for (const name of ["energy", "grids", "rejections", "notices"]) {
   stream.addEventListener(name + "-failure", event => {
     const failure = JSON.parse(event.data);
     set(byId(name + "-failure"), failure ? "Not up to date: " + failure : "");

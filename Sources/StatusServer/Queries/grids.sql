@@ -1,9 +1,13 @@
--- Each grid code: where it is, its latest window of monitoring.grid_health, and an hour of scores.
+-- Each grid code: where it is, its meters at the last count, its latest window of
+-- monitoring.grid_health, and an hour of scores.
 SELECT coalesce(json_agg(grid ORDER BY grid.grid_code), '[]')
 FROM (
   SELECT code.grid_code, location.province, location.district, location.substation,
     location.capacity_mw, location.current_load_mw, latest.health,
-    coalesce(past.scores, '[]') AS health_history
+    coalesce(past.scores, '[]') AS health_history,
+    CASE WHEN counted.grid_code IS NOT NULL THEN json_build_object(
+      'registered', counted.registered, 'heard', counted.heard, 'late', counted.late,
+      'silent', counted.silent) END AS meters
   FROM (
     SELECT grid_code FROM grid.locations
     UNION
@@ -11,6 +15,7 @@ FROM (
     ORDER BY grid_code LIMIT 100
   ) AS code
   LEFT JOIN grid.locations AS location ON location.grid_code = code.grid_code
+  LEFT JOIN ingest.grid_meters AS counted ON counted.grid_code = code.grid_code
   LEFT JOIN LATERAL (
     SELECT json_build_object(
         'recorded_at', to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),

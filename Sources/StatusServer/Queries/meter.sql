@@ -1,5 +1,5 @@
--- One meter: its registrations, what the rules remember of it, its latest readings, gaps, flags and
--- dead letters. NULL where nothing is known of it.
+-- One meter: its registrations, what the rules remember of it, its registers and what happened to
+-- them, its latest readings, gaps, flags and dead letters. NULL where nothing is known of it.
 WITH reading AS (
   SELECT * FROM (
     (SELECT timestamp AS at, 'production' AS kind, energy_amount AS kwh, energy_source AS note
@@ -32,6 +32,15 @@ WITH reading AS (
 ), flag AS (
   SELECT at, kind, rule, left(detail, 400) AS detail
   FROM ingest.reading_flags WHERE device_id = $1::text ORDER BY at DESC LIMIT 50
+), total AS (
+  SELECT register, measure,
+    to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_at,
+    last_value * 0.000001 AS value
+  FROM ingest.register_state WHERE device_id = $1::text AND measure IS NOT NULL
+  ORDER BY register LIMIT 20
+), event AS (
+  SELECT at, register, event, before_value * 0.000001 AS before, after_value * 0.000001 AS after
+  FROM ingest.register_events WHERE device_id = $1::text ORDER BY at DESC LIMIT 50
 ), letter AS (
   SELECT id, received_at, reason, coalesce(rule, constraint_name) AS rule, attempts,
     left(json_path, 200) AS json_path, left(detail, 400) AS detail, resolution,
@@ -50,6 +59,7 @@ WITH reading AS (
 )
 SELECT CASE WHEN EXISTS (SELECT FROM reading) OR EXISTS (SELECT FROM registration)
     OR EXISTS (SELECT FROM state) OR EXISTS (SELECT FROM flag) OR EXISTS (SELECT FROM letter)
+    OR EXISTS (SELECT FROM total)
   THEN json_build_object(
     'device_id', $1::text,
     'registrations', (SELECT coalesce(json_agg(registration), '[]') FROM registration),
@@ -65,6 +75,11 @@ SELECT CASE WHEN EXISTS (SELECT FROM reading) OR EXISTS (SELECT FROM registratio
     'flags', (SELECT coalesce(json_agg(json_build_object(
         'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
         'kind', kind, 'rule', rule, 'detail', detail) ORDER BY at DESC), '[]') FROM flag),
+    'registers', (SELECT coalesce(json_agg(total), '[]') FROM total),
+    'register_events', (SELECT coalesce(json_agg(json_build_object(
+        'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        'register', register, 'event', event, 'before', before, 'after', after)
+        ORDER BY at DESC), '[]') FROM event),
     'dead_letters', (SELECT coalesce(json_agg(json_build_object(
         'id', id, 'received_at',
         to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
