@@ -1,10 +1,9 @@
-// What deploy/prometheus and deploy/grafana ask for exists: metrics, labels of alerts, columns.
+// What deploy/prometheus and deploy/grafana ask for exists, and the alerts are tried. Whether the
+// dashboards' queries answer is DashboardTests' matter.
 
 import Foundation
 import Monitoring
-import PostgresStore
 import PrivateServices
-import TestServices
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct DeployedFilesTests {
@@ -55,35 +54,10 @@ import Testing
   @Test func everyAlertIsTried() throws {
     let alerts = try text("prometheus/alerts.yml").matches(of: /- alert: (\w+)/).map(\.output.1)
     let tried = try text("prometheus/alerts_test.yml")
-    #expect(alerts.count == 12)
+    #expect(alerts.count == 16)
     for alert in alerts {
       #expect(
         tried.contains(try Regex("alertname: \(alert)\\n *eval_time")), "\(alert) never fires")
-    }
-  }
-
-  /// The queries of the dashboard over the tables run, as a role that may read just those.
-  @Test func theGridDashboardsQueriesRun() throws {
-    let connection = try PostgresConnection(url: TestServices.migratedDatabase())
-    let role = TestServices.freshName()
-    try connection.execute(
-      """
-      CREATE ROLE \(role); GRANT USAGE ON SCHEMA monitoring, grid TO \(role);
-      GRANT SELECT ON ALL TABLES IN SCHEMA monitoring TO \(role);
-      GRANT SELECT ON grid.locations TO \(role); SET ROLE \(role)
-      """)
-    let data = Data(try text("grafana/dashboards/grid.json").utf8)
-    let board = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-    let panels = try #require(board?["panels"] as? [[String: Any]])
-    #expect(panels.count == 7)
-    for panel in panels {
-      let targets = panel["targets"] as? [[String: Any]] ?? []
-      let sql = try #require(targets.first?["rawSql"] as? String)
-      // Grafana's macro, as its manual defines it.
-      let query = sql.replacing(
-        /\$__timeFilter\((\w+)\)/,
-        with: { "\($0.output.1) BETWEEN now() - interval '6 h' AND now()" })
-      #expect(throws: Never.self, "\(sql)") { try connection.query(query) }
     }
   }
 }
