@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Monitoring
 
 struct ConfigCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,8 +17,11 @@ struct ConfigCommand: AsyncParsableCommand {
   var json = false
   @Flag(help: "Print the table of the README.")
   var markdown = false
+  @Flag(help: "Print what /metrics tells, as the table of the README.")
+  var metrics = false
 
   func run() async throws {
+    if metrics { return printMetrics() }
     if markdown { return printMarkdown() }
     let settings = try await options.load()
     func value(_ key: SettingKey) -> String {
@@ -46,6 +50,13 @@ struct ConfigCommand: AsyncParsableCommand {
     for key in SettingKey.allCases {
       let value = key.defaultValue.isEmpty ? "" : "`\(key.defaultValue)`"
       print("| `\(key.rawValue)` | `\(key.environmentName)` | \(value) | \(key.help) |")
+    }
+  }
+
+  private func printMetrics() {
+    print("| metric | type | meaning |\n| --- | --- | --- |")
+    for metric in IngestMetrics.catalogue.sorted(by: { $0.name < $1.name }) {
+      print("| `\(metric.name)` | \(metric.kind.rawValue) | \(metric.help) |")
     }
   }
 

@@ -93,13 +93,14 @@ import Testing
     #expect(defaults.output == (try run(["config", "--defaults", "--json"])).output)
   }
 
-  @Test func theReadmeListsSettingsAndRules() throws {
+  @Test func theReadmeListsSettingsRulesAndMetrics() throws {
     let readme = try String(
       contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("README.md"), encoding: .utf8)
     #expect(readme.contains(try run(["config", "--markdown"]).output))
     #expect(readme.contains(try run(["rules", "--markdown"]).output))
+    #expect(readme.contains(try run(["config", "--metrics"]).output))
   }
 
   @Test func migrateTellsAndDoctorAgrees() throws {
