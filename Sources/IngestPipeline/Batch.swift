@@ -22,7 +22,7 @@ public final class Batch {
   /// Where each row came from, by kind.
   @exclusivity(unchecked) var sources: [[RowSource]] = [[], [], []]
   @exclusivity(unchecked) var ledger = BatchLedger()
-  private let enrichment: Enrichment
+  let enrichment: Enrichment
   let judge: ReadingJudge
   /// The rules of the last message.
   private var rules: RuleSet?

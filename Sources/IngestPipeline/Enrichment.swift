@@ -59,6 +59,24 @@ package struct Enrichment {
     return known?.facts ?? registry.stranger(arena[reading.device], kind: reading.kind)
   }
 
+  /// Turns away samples of a device that no registry knows, before its register is remembered: no
+  /// format of theirs says all that a row needs, and names that anybody can think of must not fill
+  /// `ingest.register_state`.
+  ///
+  /// One that is known as something else is heard: most meters have an export register as well, and
+  /// most of those stand still.
+  package func admit(
+    _ sample: RegisterSample, from registry: MeterRegistry, in arena: borrowing ByteArena
+  ) throws(Rejection) {
+    let kind = sample.flow.kind
+    // The foreign key is left to PostgreSQL where the operator wants that.
+    if kind == .storage, settings.unregisteredStorage == .accept { return }
+    if registry.device(arena[sample.device], kind: kind) != nil { return }
+    for other in ReadingKind.allCases
+    where registry.device(arena[sample.device], kind: other) != nil { return }
+    throw unregistered(Reading(kind: kind, device: sample.device, gridCode: .absent), arena)
+  }
+
   /// The payload's own value, else the registry's.
   private func attribute(
     _ own: ByteSlice, named name: StaticString, of reading: Reading, _ known: RegisteredDevice?,

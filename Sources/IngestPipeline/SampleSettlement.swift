@@ -20,6 +20,7 @@ extension Batch {
     do throws(Rejection) {
       try judge.judgeTime(
         ofSample: reading, by: reference.rules, receivedAt: messages[messages.count - 1].receivedAt)
+      try enrichment.admit(sample, from: reference.registry, in: arena)
     } catch {
       rejection = rejection ?? error
     }
