@@ -493,6 +493,31 @@ private let missingAlias = "missing_birth $[0].alias"
     #expect(data.lines == ["g/n/m \(name) register 3000000 consumption \(at)", "skipped 3"])
   }
 
+  /// As mqtt-spb-wrapper tells what it has gathered; of two values that are none each is said.
+  @Test func aListOfValues() throws {
+    func row(_ time: UInt64?, _ value: Double) -> [UInt8] {
+      let time = time.map { Spb.field(2, $0) } ?? []
+      let elements = Spb.field(1, time) + Spb.field(1, Spb.fixed(4, value.bitPattern, bytes: 8))
+      return Spb.field(4, elements)
+    }
+    func table(_ columns: [String]) -> [UInt8] {
+      columns.flatMap { Spb.field(2, Array($0.utf8)) } + Spb.field(3, 4) + Spb.field(3, 10)
+        + row(Spb.time - 60_000, 1) + row(nil, 1.5) + row(Spb.time, 2) + row(Spb.time, -1)
+    }
+    let talk = try Conversation()
+    let columns = ["timestamps", "values"]
+    let list = TestMetric("Energy/Import", nil, .dataSet(table(columns)), type: 16, unit: "kWh")
+    #expect(
+      talk.hear("DDATA", 0, [list]).lines == [
+        "g/n/m Energy/Import register 1000000 consumption 2026-06-10T06:58:00Z",
+        "g/n/m Energy/Import register 2000000 consumption \(at)",
+        "[0] missing_field $[0].timestamp", "[0] out_of_range $[0]",
+      ])
+    let other = TestMetric(
+      "Energy/Import", nil, .dataSet(table(["a", "values"])), type: 16, unit: "kWh")
+    #expect(talk.hear("DDATA", 1, [other]).lines == ["[0] wrong_type $[0].value"])
+  }
+
   // MARK: Bad input
 
   @Test(arguments: [

@@ -40,7 +40,8 @@ def gateway():
     for minute, total in [(1, 101.0), (2, 101.25)]:
         meter.data.set_value("Energy/Import", total, timestamp=at(minute))
         meter.publish_data(qos=1)
-    inverter.data.set_value("Energy/Produced", 5002, timestamp=at(3))
+    # What was gathered is published at once, as a data set.
+    inverter.data.set_value("Energy/Produced", [5002, 5005], timestamp=[at(3), at(4)])
     inverter.publish_data(qos=1)
     for entity in reversed(entities):
         entity.disconnect()
@@ -104,5 +105,6 @@ for device, kwh, minute in [
     ("h-c2", "0.125000", 1),
     ("h-c2", "0.250000", 2),
     ("h-p1", "2.000000", 3),
+    ("h-p1", "3.000000", 4),
 ]:
     print(device, kwh, at(minute) // 1000)

@@ -35,17 +35,8 @@ struct SparkplugHearing {
     _ arena: inout ByteArena, _ decoded: inout DecodedReadings
   ) throws(Rejection) {
     let time = payload.milliseconds
-    var (node, before) = (SparkplugNode?.none, SparkplugBirth?.none)
-    if heard.message.isLive {
-      let known = table.heard(arena[nodeName])
-      if topic.device.isPresent {
-        table.follow(known, payload.seq, at: time)
-      } else {
-        table.begin(known, payload.seq, at: time)
-      }
-      before = table.birth(of: arena[topic.device], known)
-      node = known
-    }
+    let node = heard.message.isLive ? beginning(&table, arena) : nil
+    let before = node.flatMap { table.birth(of: arena[topic.device], $0) }
     let birth = SparkplugBirth(source)
     for number in 0..<payload.count {
       settle(number, heard, &decoded) { (hearing, decoded) throws(Rejection) in
@@ -70,6 +61,19 @@ struct SparkplugHearing {
         .malformedPayload, path: "$",
         detail: "the alias \(repeated) is given to several metrics; it is not used for any")
     }
+  }
+
+  /// The node that is born, or whose device is.
+  private func beginning(
+    _ table: inout SparkplugTable, _ arena: borrowing ByteArena
+  ) -> SparkplugNode {
+    let node = table.heard(arena[nodeName])
+    if topic.device.isPresent {
+      table.follow(node, payload.seq, at: payload.milliseconds)
+    } else {
+      table.begin(node, payload.seq, at: payload.milliseconds)
+    }
+    return node
   }
 
   /// The number of a node's connection, by which its death is told from the death of an earlier one.
@@ -261,7 +265,28 @@ struct SparkplugHearing {
     return Conversion(unit)
   }
 
+  /// Takes a metric's value, or each of a list of them.
   private mutating func take(
+    _ number: Int, _ metric: SparkplugMetric, _ name: ByteSlice,
+    _ datatype: SparkplugDatatype, _ conversion: Conversion, _ meaning: MetricMeaning,
+    _ heard: borrowing SourcedMessage, _ parser: JSONParser, _ arena: inout ByteArena,
+    _ decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    guard case .dataSet = metric.value, !metric.isNull, !metric.isBad,
+      let list = try payload.list(number, metric, in: &arena)
+    else {
+      return try takeValue(
+        number, metric, name, datatype, conversion, meaning, heard, parser, &arena, &decoded)
+    }
+    for one in list {
+      settle(number, heard, &decoded) { (hearing, decoded) throws(Rejection) in
+        try hearing.takeValue(
+          number, one, name, one.datatype, conversion, meaning, heard, parser, &arena, &decoded)
+      }
+    }
+  }
+
+  private mutating func takeValue(
     _ number: Int, _ metric: SparkplugMetric, _ name: ByteSlice,
     _ datatype: SparkplugDatatype, _ conversion: Conversion, _ meaning: MetricMeaning,
     _ heard: borrowing SourcedMessage, _ parser: JSONParser, _ arena: inout ByteArena,

@@ -53,6 +53,8 @@ struct SparkplugMetric {
     case text(ByteSlice)
     /// A Boolean.
     case flag
+    /// A table, which may be a list of values: see ``SparkplugPayload/list(_:_:in:)``.
+    case dataSet
   }
 
   /// Absent where an alias stands for it.
@@ -102,6 +104,10 @@ struct SparkplugMetric {
     case .double(let number):
       return number.isFinite ? try SparkplugMetric.amount(number.description, conversion) : nil
     case .text(let text): return try arena.amount(of: text, at: "$.value", by: conversion)
+    case .dataSet:
+      throw Rejection(
+        .wrongType, path: "$.value",
+        detail: "expected a number, or a data set with the columns timestamps and values")
     case .flag:
       throw Rejection(.wrongType, path: "$.value", detail: "expected a number, found a Boolean")
     }

@@ -51,6 +51,54 @@ struct SparkplugPayload {
   }
 }
 
+extension SparkplugPayload {
+  /// The values of a metric that is a list of them, each with its time, as mqtt-spb-wrapper publishes
+  /// what it has gathered: a data set with the columns `timestamps` and `values`.
+  ///
+  /// - Returns: nil where it is no such list.
+  func list(
+    _ number: Int, _ metric: SparkplugMetric, in arena: inout ByteArena
+  ) throws(Rejection) -> [SparkplugMetric]? {
+    let table = wire.metrics[number].datasetValue
+    guard let times = table.columns.firstIndex(of: "timestamps"),
+      let values = table.columns.firstIndex(of: "values")
+    else { return nil }
+    guard table.rows.count <= PayloadDecoder.maximumReadings else {
+      throw Rejection(
+        .outOfRange, path: "$.value", detail: "more than 10000 values in one metric")
+    }
+    var list: [SparkplugMetric] = []
+    for row in table.rows where max(times, values) < row.elements.count {
+      var one = metric
+      one.isHistorical = true
+      one.timestamp = row.elements[times].integer
+      let type = values < table.types.count ? table.types[values] : 0
+      one.datatype = SparkplugDatatype(code: UInt8(clamping: type))
+      switch row.elements[values].value {
+      case .intValue(let number): one.value = .integer(UInt64(number))
+      case .longValue(let number): one.value = .integer(number)
+      case .floatValue(let number): one.value = .float(number)
+      case .doubleValue(let number): one.value = .double(number)
+      case .stringValue(let text): one.value = .text(arena.append(text.utf8.span))
+      case nil: one.value = .none
+      }
+      list.append(one)
+    }
+    return list
+  }
+}
+
+extension WireDataSetValue {
+  /// nil where it is no whole number.
+  fileprivate var integer: UInt64? {
+    switch value {
+    case .intValue(let number): UInt64(number)
+    case .longValue(let number): number
+    default: nil
+    }
+  }
+}
+
 extension SparkplugMetric {
   fileprivate init(_ wire: WireMetric, in arena: inout ByteArena) {
     if wire.hasName { name = arena.append(wire.name.utf8.span) }
@@ -66,6 +114,7 @@ extension SparkplugMetric {
     case .doubleValue(let number): value = .double(number)
     case .booleanValue: value = .flag
     case .stringValue(let text): value = .text(arena.append(text.utf8.span))
+    case .datasetValue: value = .dataSet
     case nil: value = .none
     }
     if wire.hasProperties { read(wire.properties, in: &arena) }
