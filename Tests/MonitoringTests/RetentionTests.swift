@@ -94,8 +94,10 @@ import Testing
     database.settings.healthRetention = .seconds(86_400)
     try database.connection.execute(
       "INSERT INTO ingest.stale_windows VALUES (\(HealthDatabase.at(-86_400)))")
-    try database.store("c-1", at: -86_400, "1", arrived: 1)
-    try database.store("c-1", at: -86_400 + 200, "1", arrived: 1)
+    // What is old has gone already, so that nothing would take such a window away again.
+    try database.run(at: 2)
+    try database.store("c-1", at: -86_400, "1", arrived: 3)
+    try database.store("c-1", at: -86_400 + 200, "1", arrived: 3)
     try database.run(at: 62)
     #expect(
       try database.health("energy_flow_out").filter { !$0.hasSuffix(" 0.000000") }
