@@ -220,8 +220,8 @@ let package = Package(
     .testTarget(
       name: "IngestPipelineTests",
       dependencies: [
-        "CheckRules", "EnergyReadings", "IngestPipeline", "PostgresStore", "SeededRandom",
-        "TestServices",
+        "CheckRules", "EnergyReadings", "IngestPipeline", "PayloadDecoding", "PostgresStore",
+        "SeededRandom", "TestServices",
       ],
       swiftSettings: strict),
     .testTarget(

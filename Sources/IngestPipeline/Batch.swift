@@ -147,7 +147,7 @@ public final class Batch {
     for index in decoded.accepted.indices where isAsked(decoded.accepted[index].place) {
       settle(&decoded.accepted[index].reading, decoded.accepted[index].place, reference)
     }
-    if !decoded.samples.isEmpty || !decoded.rejected.isEmpty { addOthers(reference) }
+    if decoded.holdsOthers { addOthers(reference) }
     // A letter that holds nothing of what it is about stays open.
     if count == before, letters[messages.count - 1] != nil {
       lettersRefused.insert(messages.count - 1)
@@ -160,6 +160,7 @@ public final class Batch {
     for sampled in decoded.samples where isAsked(sampled.place) {
       keep(sampled.sample, sampled.place, reference)
     }
+    for charged in decoded.charges where isAsked(charged.place) { keep(charged, reference) }
     for rejected in decoded.rejected where isAsked(rejected.place) {
       received(rejected.kind.map { Int($0.rawValue) } ?? BatchLedger.unknownKind)
       reject(
@@ -197,7 +198,7 @@ public final class Batch {
       names: judged.map { "\($0.name)" }, tolerancePercent: rules.plausibility.batteryPercent)
   }
 
-  private func received(_ kind: Int) {
+  func received(_ kind: Int) {
     ledger.received[kind] += 1
     count += 1
   }

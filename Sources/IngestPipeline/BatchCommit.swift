@@ -48,6 +48,7 @@ extension Batch {
   private func settled(_ outcome: StoreOutcome) -> BatchLedger {
     var settled = ledger
     settled.wasRepaired = outcome.wasRepaired
+    settled.charges = outcome.charges
     for name in outcome.flagged {
       guard let rule = PlausibilityRule(name: name) else { continue }
       settled.flagged[Int(rule.rawValue)] += 1

@@ -3,6 +3,7 @@
 import CheckRules
 import EnergyReadings
 import PayloadDecoding
+import PostgresStore
 
 /// What a sample of a register came to.
 public enum SampleOutcome: UInt8, Sendable, CaseIterable {
@@ -57,6 +58,8 @@ public struct BatchLedger: Sendable {
   public internal(set) var sampleOutcomes: InlineArray<5, Int> = .init(repeating: 0)
   /// What happened to registers, by ``RegisterEvent/Kind/rawValue``.
   public internal(set) var registerEvents: InlineArray<6, Int> = .init(repeating: 0)
+  /// What became of batteries' states of charge, by ``ChargeOutcome/rawValue``: they are no readings.
+  public internal(set) var charges: InlineArray<4, Int> = .init(repeating: 0)
   public internal(set) var wasRepaired = false
   /// Dead letters that were tried again, and how many of them were refused once more.
   public internal(set) var redriven = 0

@@ -27,6 +27,26 @@ extension Batch {
     samples.add(sample, place, message: messages.count - 1, rejection, in: arena)
   }
 
+  /// Keeps what a battery says that it holds; where its time cannot be, a dead letter.
+  func keep(_ charged: DecodedReadings.Charged, _ reference: ReferenceData) {
+    var charge = charged.charge
+    let receivedAt = messages[messages.count - 1].receivedAt
+    do throws(Rejection) {
+      try judge.judgeTime(
+        ofSample: Reading(
+          kind: .storage, device: charge.device, gridCode: .absent, timestamp: charge.timestamp),
+        by: reference.rules, receivedAt: receivedAt)
+    } catch {
+      received(Int(ReadingKind.storage.rawValue))
+      return reject(
+        error, place: charged.place, kind: .storage, device: charge.device,
+        message: messages.count - 1)
+    }
+    // A clock that is ahead must not make what comes later look old.
+    if receivedAt.microseconds < charge.timestamp.microseconds { charge.timestamp = receivedAt }
+    rows.append(charge, in: arena)
+  }
+
   /// How much there is without the samples.
   struct Checkpoint {
     var rows: BatchRows.Mark

@@ -9,6 +9,7 @@ public enum SchemaCheck {
     "grid.energy_storage", "blockchain.registered_producers", "blockchain.registered_consumers",
     "ingest.dead_letters", "ingest.device_keys", "ingest.reading_flags", "ingest.inactive_devices",
     "ingest.meter_states", "ingest.register_state", "ingest.register_events",
+    "ingest.charge_reports",
   ]
 
   /// - Throws: ``PostgresError`` that names the missing tables and says `migrate`.

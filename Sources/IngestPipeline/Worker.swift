@@ -110,6 +110,7 @@ private final class WorkerLoop {
   private var lastKeepAlive = ContinuousClock.now
   private let reference: ReferenceHolder
   private var subscriptions: SourceSubscriptions
+  private var keepAlives = KeepAlives()
   private let watch: SessionWatch
 
   init(
@@ -152,6 +153,7 @@ private final class WorkerLoop {
   private func take(_ message: borrowing ReceivedMessage) {
     // What begins with $ is the broker's own (MQTT 5.0, 4.7.2).
     if message.topic.first == UInt8(ascii: "$") { return watch.hear(message) }
+    if number == 0, keepAlives.hear(message.topic) { return }
     path.take(message)
   }
 
@@ -178,6 +180,7 @@ private final class WorkerLoop {
           target: settings.mqtt.target, operation: "connect", message: "no answer within 10 s")
       }
       try followSources(session)
+      try keepAwake(session)
       path.advance()
       // Before more is held, or what is durable would wait for it.
       try acknowledge(session)
@@ -244,6 +247,7 @@ private final class WorkerLoop {
 
   private func connected(_ session: MQTTSession, sessionPresent: Bool) throws(MQTTError) {
     watch.connected(session.terms, sessionPresent: sessionPresent)
+    keepAlives.reset()
     // Always: a session that is present may have been made with other filters.
     try subscribe(to: subscriptions.names, session)
     for name in subscriptions.ended { try session.unsubscribe(name) }
@@ -276,6 +280,16 @@ private final class WorkerLoop {
     if !change.added.isEmpty { try subscribe(to: change.added, session) }
     for name in change.ended { try session.unsubscribe(name) }
     observer.subscriptionsChanged(added: change.added, ended: change.ended, worker: number)
+  }
+
+  /// Finds GX devices and keeps them awake; one worker of the process does. Sent with the next
+  /// acknowledgements, or at once where there are none to hold.
+  private func keepAwake(_ session: MQTTSession) throws(MQTTError) {
+    guard number == 0, session.isConnected else { return }
+    for filter in keepAlives.follow(reference.sources) { try session.listen(to: filter) }
+    for (topic, payload) in keepAlives.due(.now) {
+      try session.publish(topic: topic, payload: payload, qos: 0)
+    }
   }
 
   private func subscribe(to names: [String], _ session: MQTTSession) throws(MQTTError) {

@@ -90,6 +90,11 @@ public enum IngestMetrics {
     "What happened to registers besides counting, by event: rollover, reset, restored, exchange, "
       + "implausible_step or redefined; each is in ingest.register_events.")
 
+  public static let chargeReports = counter(
+    "meter_ingestor_charge_reports_total", "reports",
+    "States of charge that batteries told, by outcome: applied to current_charge, superseded by a "
+      + "newer one, unregistered, or refused by a constraint of grid.energy_storage.")
+
   // MARK: Connections and registry
 
   public static let mqttConnected = gauge(
@@ -184,7 +189,7 @@ public enum IngestMetrics {
     processStartTime, processOpenFDs, spoolMessages, spoolBytes, spoolOldestSeconds, spoolRefusing,
     spooled, drained, sessionsLost, brokerDropped, metersRegistered, meters, healthWindows,
     monitoringLeader, monitoringSeconds, monitoringFailures, valuesSkipped, registerSamples,
-    registerEvents,
+    registerEvents, chargeReports,
   ]
 
   private static func counter(_ name: String, _ unit: String, _ help: String)

@@ -55,6 +55,12 @@ public struct DecodedReadings {
     public var place: ReadingPlace
   }
 
+  /// What a battery holds.
+  public struct Charged {
+    public var charge: ReportedCharge
+    public var place: ReadingPlace
+  }
+
   public struct Rejected {
     public var rejection: Rejection
     public var place: ReadingPlace
@@ -66,6 +72,7 @@ public struct DecodedReadings {
   /// Settable, so that a reading is completed where it stands.
   public package(set) var accepted: [Accepted] = []
   public internal(set) var samples: [Sampled] = []
+  public internal(set) var charges: [Charged] = []
   public internal(set) var rejected: [Rejected] = []
   /// Fields of own-format readings that no column takes.
   public internal(set) var unknownFields = 0
@@ -79,9 +86,13 @@ public struct DecodedReadings {
 
   public init() {}
 
+  /// Whether there is anything but accepted readings.
+  public var holdsOthers: Bool { !samples.isEmpty || !charges.isEmpty || !rejected.isEmpty }
+
   mutating func removeAll() {
     accepted.removeAll(keepingCapacity: true)
     samples.removeAll(keepingCapacity: true)
+    charges.removeAll(keepingCapacity: true)
     rejected.removeAll(keepingCapacity: true)
     if !requests.isEmpty { requests.removeAll() }
     unknownFields = 0

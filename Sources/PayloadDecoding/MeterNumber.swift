@@ -13,7 +13,7 @@ extension ByteArena {
       if error == .outOfRange {
         throw Rejection(
           .outOfRange, path: path(),
-          detail: "more \(conversion.unit.rawValue) than any meter counts")
+          detail: "more \(conversion.unitName) than any meter counts")
       }
       if self[text].namesNothing { return nil }
       // A sign that JSON does not have, and others do.
@@ -25,7 +25,7 @@ extension ByteArena {
       }
       throw Rejection(
         .wrongType, path: path(),
-        detail: "expected a number of \(conversion.unit.rawValue), found \(string(text).prefix(40))"
+        detail: "expected a number of \(conversion.unitName), found \(string(text).prefix(40))"
       )
     }
   }

@@ -61,16 +61,45 @@ public enum MeterUnit: String, Sendable, CaseIterable {
   }
 }
 
-/// Decimal text in some unit to micro-kWh, or to mW.
+/// A unit that a battery may tell its state of charge in.
+enum ChargeUnit: String, Sendable, CaseIterable {
+  /// Hundredths of its capacity.
+  case percent
+  /// A share of its capacity, 0…1.
+  case fraction
+  case wattHour = "Wh"
+  case kilowattHour = "kWh"
+  case megawattHour = "MWh"
+
+  var measure: ReportedCharge.Measure { self == .percent || self == .fraction ? .share : .energy }
+
+  /// What one of it is in micro-kWh or millionths of the capacity, as a power of ten.
+  fileprivate var shift: Int {
+    switch self {
+    case .wattHour: 3
+    case .percent: 4
+    case .fraction, .kilowattHour: 6
+    case .megawattHour: 9
+    }
+  }
+}
+
+/// Decimal text in some unit to micro-kWh, to mW, or to millionths.
 struct Conversion: Sendable {
-  let unit: MeterUnit
+  /// What is expected, for messages.
+  let unitName: String
   private let shift: Int
   private let numerator: Int64
   private let denominator: Int64
 
   init(_ unit: MeterUnit) {
-    self.unit = unit
+    unitName = unit.rawValue
     (shift, numerator, denominator) = unit.factor
+  }
+
+  init(charge unit: ChargeUnit) {
+    unitName = unit.rawValue
+    (shift, numerator, denominator) = (unit.shift, 1, 1)
   }
 
   /// - Parameter scale: a decimal that values are multiplied with: `0.1`, `-1`, `30`; at most six
@@ -80,7 +109,7 @@ struct Conversion: Sendable {
     guard let millionths = try? ExactDecimal.parse(scale.utf8.span, integerDigits: 6, scale: 6),
       millionths != 0
     else { throw SourceProblem("scale", "\"\(scale)\" is no number such as 0.1, 10 or -1") }
-    self.unit = unit
+    unitName = unit.rawValue
     var (shift, numerator, denominator) = unit.factor
     var factor = millionths
     shift -= 6

@@ -53,26 +53,28 @@ struct ReadyMapping: Sendable {
     ReadyMapping(
       name: "victron", root: "N",
       yaml: """
-        - {topic: "N/{portal}/grid/{instance}/Ac/Energy/Forward",
+        - {topic: "N/{portal}/grid/{instance}/Ac/Energy/Forward", keep_alive: true,
            device: "{portal}/grid/{instance}", register: Ac/Energy/Forward, value: /value,
            unit: kWh, kind: consumption}
-        - {topic: "N/{portal}/grid/{instance}/Ac/Energy/Reverse",
+        - {topic: "N/{portal}/grid/{instance}/Ac/Energy/Reverse", keep_alive: true,
            device: "{portal}/grid/{instance}", register: Ac/Energy/Reverse, value: /value,
            unit: kWh, kind: production}
-        - {topic: "N/{portal}/battery/{instance}/History/ChargedEnergy",
+        - {topic: "N/{portal}/battery/{instance}/History/ChargedEnergy", keep_alive: true,
            device: "{portal}/battery/{instance}", register: History/ChargedEnergy,
            value: /value, unit: kWh, kind: charge}
-        - {topic: "N/{portal}/battery/{instance}/History/DischargedEnergy",
+        - {topic: "N/{portal}/battery/{instance}/History/DischargedEnergy", keep_alive: true,
            device: "{portal}/battery/{instance}", register: History/DischargedEnergy,
            value: /value, unit: kWh, kind: discharge}
+        - {topic: "N/{portal}/battery/{instance}/Soc", keep_alive: true,
+           device: "{portal}/battery/{instance}", state_of_charge: [/value, percent]}
         """),
     ReadyMapping(
       name: "victron-pv", root: "N",
       yaml: """
-        - {topic: "N/{portal}/pvinverter/{instance}/Ac/Energy/Forward",
+        - {topic: "N/{portal}/pvinverter/{instance}/Ac/Energy/Forward", keep_alive: true,
            device: "{portal}/pvinverter/{instance}", register: Ac/Energy/Forward,
            value: /value, unit: kWh, kind: production}
-        - {topic: "N/{portal}/solarcharger/{instance}/Yield/User",
+        - {topic: "N/{portal}/solarcharger/{instance}/Yield/User", keep_alive: true,
            device: "{portal}/solarcharger/{instance}", register: Yield/User, value: /value,
            unit: kWh, kind: production}
         """),
@@ -93,6 +95,8 @@ struct ReadyMapping: Sendable {
            payload: number, unit: kWh, kind: charge}
         - {topic: "evcc/site/battery/{number}/returnEnergy",
            device: "evcc/battery/{number}", payload: number, unit: kWh, kind: discharge}
+        - {topic: "evcc/site/battery/{number}/soc", device: "evcc/battery/{number}",
+           payload: number, state_of_charge: percent}
         """),
     ReadyMapping(
       name: "evcc-pv", root: "evcc",

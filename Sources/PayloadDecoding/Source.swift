@@ -42,12 +42,15 @@ public final class Source: Sendable {
   /// Those of ``SourceOptions/producers``.
   let producers: DeviceNames?
   let options: SourceOptions
+  /// The GX devices that are to be kept awake for it; nil: none.
+  let keepAlive: KeepAliveTopic?
 
   init(
     _ filter: TopicFilter, _ format: any PayloadFormat, device: DeviceOrigin,
     names: [String: String] = [:], gridCode: TextTemplate? = nil,
-    options: SourceOptions = SourceOptions()
+    options: SourceOptions = SourceOptions(), keepAlive: KeepAliveTopic? = nil
   ) {
+    self.keepAlive = keepAlive
     self.filter = filter
     self.format = format
     self.device = device

@@ -372,22 +372,26 @@ struct SourceEntry {
     let filter = try TopicFilter(topic)
     let shape = try choice("payload", PayloadShape.self) ?? .json
     let device = try device(of: filter, namesDevice: false)
+    let charge = try mappedCharge(shape)
+    let isChargeAlone =
+      charge != nil && ["value", "values", "kind"].allSatisfy { values[$0] == nil }
     let time = try time(shape)
-    let values = try mappedValues(filter, shape, device)
-    if case .arrival = time, values.contains(where: { $0.mode == .interval }) {
+    let mapped = isChargeAlone ? [] : try mappedValues(filter, shape, device)
+    if case .arrival = time, mapped.contains(where: { $0.mode == .interval }) {
       throw SourceProblem(
         "time",
         "is missing: an interval that comes again is known by its time, such as [/time, unix_s]; by "
           + "that of its arrival it would be stored again")
     }
     let format = MappedFormat(
-      shape, conditions: try conditions(shape), time: time, values: values)
+      shape, conditions: try conditions(shape), time: time, values: mapped, charge: charge)
     if case .payload = device, shape != .json {
       throw SourceProblem("device", "a \(shape.rawValue) payload has no JSON pointers")
     }
+    let isKeptAwake = try flag("keep_alive") ?? false
     return Source(
       filter, format, device: device, names: try names(), gridCode: try gridCode(of: filter),
-      options: try options())
+      options: try options(), keepAlive: isKeptAwake ? try KeepAliveTopic(filter) : nil)
   }
 
   private mutating func conditions(
@@ -444,6 +448,31 @@ struct SourceEntry {
       }
     }
     return result
+  }
+
+  /// `[/soc, percent]`; the unit alone where the payload is a number.
+  private mutating func mappedCharge(
+    _ shape: PayloadShape
+  ) throws(SourceProblem) -> MappedCharge? {
+    let key = "state_of_charge"
+    guard let texts = try texts(key) else { return nil }
+    let units = ChargeUnit.allCases.map(\.rawValue).joined(separator: ", ")
+    guard texts.count == (shape == .number ? 1 : 2), let name = texts.last else {
+      throw SourceProblem(
+        key, "expected a place and a unit, such as [/soc, percent]; of a number the unit alone")
+    }
+    guard let unit = ChargeUnit(rawValue: name) else {
+      throw SourceProblem(key, "\"\(name)\" is none of \(units)")
+    }
+    switch shape {
+    case .number: return MappedCharge(.whole, unit)
+    case .csv:
+      guard let column = Int(texts[0]), (0...9_999).contains(column) else {
+        throw SourceProblem(key, "\"\(texts[0])\" is no column's position, from 0")
+      }
+      return MappedCharge(.column(column), unit)
+    case .json: return MappedCharge(.pointer(try JSONPointer(texts[0], key: key)), unit)
+    }
   }
 
   private mutating func mappedValue(

@@ -116,6 +116,13 @@ public final class SourceTable: Sendable {
     sources.filter(\.format.needsOrder).map(\.filter.subscription)
   }
 
+  /// The GX devices that are to be kept awake, each once.
+  public var keepAlives: [KeepAliveTopic] {
+    Set(sources.compactMap(\.keepAlive)).sorted {
+      ($0.head, $0.portal ?? "") < ($1.head, $1.portal ?? "")
+    }
+  }
+
   /// The source of a topic; nil where it belongs to none.
   func source(of levels: borrowing TopicLevels, in arena: borrowing ByteArena) -> Source? {
     guard !sources.isEmpty else { return nil }

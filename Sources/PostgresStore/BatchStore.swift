@@ -18,6 +18,8 @@ public final class BatchRows {
   /// Rules that rows break and are stored with nevertheless.
   let flags = FlagRows()
   private var lastID = ReadingID(high: 0, low: 0)
+  /// What batteries say that they hold.
+  let charges = ChargeReports()
   /// What the batteries' book judges; nil leaves it out.
   public var batteryRules: BatteryRules?
 
@@ -32,6 +34,7 @@ public final class BatchRows {
     for table in tables { table.removeAll() }
     operations.removeAll(keepingCapacity: true)
     batteries.removeAll()
+    charges.removeAll()
     flags.removeAll()
   }
 
@@ -53,6 +56,11 @@ public final class BatchRows {
     operations.removeLast(operations.count - mark.operations)
     batteries.truncate(to: mark.batteryBytes)
     flags.removeFlags(from: mark.flags)
+  }
+
+  /// Adds what a battery says that it holds.
+  public func append(_ charge: ReportedCharge, in arena: borrowing ByteArena) {
+    charges.append(charge, in: arena)
   }
 
   /// Adds a reading that was checked and enriched.
@@ -112,6 +120,8 @@ public struct StoreOutcome: Sendable {
   public internal(set) var refused: [RefusedRow] = []
   /// Rules that the batteries' book found broken, once for each operation.
   public internal(set) var flagged: [String] = []
+  /// What became of the batteries' states of charge, by ``ChargeOutcome/rawValue``.
+  public internal(set) var charges: InlineArray<4, Int> = .init(repeating: 0)
   /// Whether the batch needed the repair.
   public internal(set) var wasRepaired = false
 
@@ -141,25 +151,31 @@ public struct BatchStore {
     deadLetters: ([RefusedRow], CopyBuffer) -> Void,
     finally: (StoreOutcome, PostgresConnection) throws(PostgresError) -> Void = { _, _ in }
   ) throws(PostgresError) -> StoreOutcome {
-    func complete(_ outcome: StoreOutcome) throws(PostgresError) {
+    func begin() throws(PostgresError) {
+      try prepare(connection)
+      if rows.charges.isEmpty { return }
+      try rows.charges.lock(with: rows.operations, of: rows.batteries, over: connection)
+    }
+    func complete(_ outcome: inout StoreOutcome) throws(PostgresError) {
+      if !rows.charges.isEmpty { outcome.charges = try rows.charges.apply(over: connection) }
       try rows.flags.store(without: outcome.refused, over: connection)
       try finally(outcome, connection)
       try storeDeadLetters(refused: outcome.refused, deadLetters)
     }
     do throws(PostgresError) {
       return try connection.transaction { () throws(PostgresError) in
-        try prepare(connection)
-        let outcome = try copyStraight(rows)
-        try complete(outcome)
+        try begin()
+        var outcome = try copyStraight(rows)
+        try complete(&outcome)
         return outcome
       }
     } catch {
       guard error.remedy == .repair else { throw error }
     }
     return try connection.transaction { () throws(PostgresError) in
-      try prepare(connection)
-      let outcome = try repair(rows, review)
-      try complete(outcome)
+      try begin()
+      var outcome = try repair(rows, review)
+      try complete(&outcome)
       return outcome
     }
   }

@@ -64,7 +64,8 @@ struct BatteryBook {
       ).compactMap { $0[0] }
     }
     try connection.query(
-      "SELECT ingest.apply_storage_operations($1::text[], $2::numeric[])", [devices, amounts],
+      "SELECT ingest.apply_storage_operations($1::text[], $2::numeric[], $3::timestamptz[])",
+      [devices, amounts, times],
       as: "update grid.energy_storage")
     return broken
   }

@@ -18,6 +18,7 @@ public struct Migration: Sendable {
     Migration(7, "plausibility", PackageResources._007_plausibility_sql),
     Migration(8, "registers", PackageResources._008_registers_sql),
     Migration(9, "grid_health", PackageResources._009_grid_health_sql),
+    Migration(10, "reported_charge", PackageResources._010_reported_charge_sql),
   ]
 
   init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

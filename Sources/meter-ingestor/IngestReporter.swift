@@ -25,6 +25,7 @@ final class IngestReporter: IngestObserver {
   private let skipped: [Counter]
   private let sampleOutcomes: [Counter]
   private let registerEvents: [Counter]
+  private let charges: [Counter]
   private let messages: Counter
   private let unknownFields: Counter
   private let repaired: Counter
@@ -93,6 +94,8 @@ final class IngestReporter: IngestObserver {
       IngestMetrics.registerSamples, by: "outcome", SampleOutcome.allCases.map(\.name))
     registerEvents = counters(
       IngestMetrics.registerEvents, by: "event", RegisterEvent.Kind.allCases.map(\.name))
+    charges = counters(
+      IngestMetrics.chargeReports, by: "outcome", ChargeOutcome.allCases.map(\.name))
     messages = counter(IngestMetrics.messagesReceived)
     unknownFields = counter(IngestMetrics.unknownFields)
     repaired = counter(IngestMetrics.batchesRepaired)
@@ -163,6 +166,7 @@ final class IngestReporter: IngestObserver {
     for index in sampleOutcomes.indices {
       sampleOutcomes[index].increment(by: ledger.sampleOutcomes[index])
     }
+    for index in charges.indices { charges[index].increment(by: ledger.charges[index]) }
     for index in registerEvents.indices {
       registerEvents[index].increment(by: ledger.registerEvents[index])
     }

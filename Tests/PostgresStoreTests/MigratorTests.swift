@@ -200,7 +200,8 @@ import Testing
       .appendingPathComponent("Sources/PostgresStore/Migrations")
     let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
     #expect(
-      files == Migration.all.map { "000\($0.version)_\($0.name).sql" })
+      files
+        == Migration.all.map { "\(String("000\($0.version)".suffix(4)))_\($0.name).sql" })
     for (file, migration) in zip(files, Migration.all) {
       let text = try String(contentsOf: folder.appendingPathComponent(file), encoding: .utf8)
       #expect(text == migration.sql)

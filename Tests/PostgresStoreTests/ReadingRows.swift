@@ -45,6 +45,16 @@ struct ReadingRows {
     rows.append(reading, in: arena)
   }
 
+  mutating func charge(
+    _ device: String, second: Int, _ value: Int64, _ measure: ReportedCharge.Measure
+  ) {
+    rows.append(
+      ReportedCharge(
+        device: text(device), value: value, measure: measure,
+        timestamp: Timestamp(microseconds: ReadingRows.start + Int64(second) * 1_000_000)),
+      in: arena)
+  }
+
   private mutating func reading(
     _ kind: ReadingKind, _ device: String, _ second: Int, _ microKWh: Int64, _ grid: String
   ) -> Reading {

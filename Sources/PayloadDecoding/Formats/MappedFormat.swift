@@ -64,6 +64,19 @@ final class MappedValue: Sendable {
   }
 }
 
+/// Where a payload says how much a battery holds.
+final class MappedCharge: Sendable {
+  let place: ValuePlace
+  let conversion: Conversion
+  let measure: ReportedCharge.Measure
+
+  init(_ place: ValuePlace, _ unit: ChargeUnit) {
+    self.place = place
+    conversion = Conversion(charge: unit)
+    measure = unit.measure
+  }
+}
+
 /// A payload that a mapping describes.
 final class MappedFormat: PayloadFormat {
   private let shape: PayloadShape
@@ -71,11 +84,14 @@ final class MappedFormat: PayloadFormat {
   private let conditions: [(pointer: JSONPointer, text: [UInt8])]
   private let time: TimeOrigin
   private let values: [MappedValue]
+  private let charge: MappedCharge?
 
+  /// - Parameter charge: nil where it says nothing of a battery's charge.
   init(
     _ shape: PayloadShape, conditions: [(pointer: JSONPointer, text: [UInt8])] = [],
-    time: TimeOrigin, values: [MappedValue]
+    time: TimeOrigin, values: [MappedValue], charge: MappedCharge? = nil
   ) {
+    self.charge = charge
     self.shape = shape
     self.conditions = conditions
     self.time = time
@@ -91,15 +107,44 @@ final class MappedFormat: PayloadFormat {
       guard meets(parser, &arena) else { return decoded.skip(.otherMessage) }
     }
     // What holds none of the values asked for needs neither a device nor a time.
-    guard values.contains(where: { isPresent($0, heard, parser, &arena) }) else {
-      return decoded.skip(.noValue, by: values.count)
-    }
+    guard
+      values.contains(where: { isPresent($0.places[0], heard, parser, &arena) })
+        || charge.map({ isPresent($0.place, heard, parser, &arena) }) ?? false
+    else { return decoded.skip(.noValue, by: values.count + (charge == nil ? 0 : 1)) }
     let device = try heard.device(with: parser, in: &arena)
     decoded.device = device
     let moment = try moment(heard, parser, &arena)
     for index in values.indices {
       let place = values.count == 1 ? heard.place : heard.place(index)
       take(index, of: device, moment, heard, place, parser, &arena, &decoded)
+    }
+    takeCharge(of: device, moment, heard, parser, &arena, &decoded)
+  }
+
+  /// Adds what the battery holds, or why that cannot be.
+  private func takeCharge(
+    of device: ByteSlice, _ moment: Moment, _ heard: borrowing SourcedMessage,
+    _ parser: JSONParser, _ arena: inout ByteArena, _ decoded: inout DecodedReadings
+  ) {
+    guard let charge else { return }
+    let place = values.isEmpty ? heard.place : heard.place(values.count)
+    do throws(Rejection) {
+      guard let value = try amount(charge.place, charge.conversion, heard, parser, &arena) else {
+        return decoded.skip(.noValue)
+      }
+      guard value >= 0, charge.measure == .energy || value <= 1_000_000 else {
+        throw Rejection(
+          .outOfRange, path: path(charge.place),
+          detail: "a state of charge beyond what a battery can hold")
+      }
+      decoded.charges.append(
+        .init(
+          charge: ReportedCharge(
+            device: device, value: value, measure: charge.measure, timestamp: moment.timestamp),
+          place: place))
+    } catch {
+      decoded.rejected.append(
+        .init(rejection: error, place: place, kind: .storage, device: device))
     }
   }
 
@@ -126,12 +171,12 @@ final class MappedFormat: PayloadFormat {
     }
   }
 
-  /// Whether there is something at the first place of a value.
+  /// Whether there is something at a place.
   private func isPresent(
-    _ value: MappedValue, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
+    _ place: ValuePlace, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
     _ arena: inout ByteArena
   ) -> Bool {
-    guard case .pointer(let pointer) = value.places[0] else { return true }
+    guard case .pointer(let pointer) = place else { return true }
     return pointer.find(in: parser, &arena) != nil
   }
 
@@ -192,8 +237,10 @@ final class MappedFormat: PayloadFormat {
     if case .payload(let pointer, _) = time { pointer.path } else { "$" }
   }
 
-  private func path(_ value: MappedValue) -> String {
-    if case .pointer(let pointer) = value.places[0] { pointer.path } else { "$" }
+  private func path(_ value: MappedValue) -> String { path(value.places[0]) }
+
+  private func path(_ place: ValuePlace) -> String {
+    if case .pointer(let pointer) = place { pointer.path } else { "$" }
   }
 
   // MARK: - Numbers
@@ -205,19 +252,9 @@ final class MappedFormat: PayloadFormat {
   ) throws(Rejection) -> Int64? {
     var sum: Int64 = 0
     for place in value.places {
-      let amount: Int64?
-      switch place {
-      case .pointer(let pointer):
-        guard let node = pointer.find(in: parser, &arena) else { return nil }
-        amount = try parser.amount(of: node, at: pointer.path, by: value.conversion, in: &arena)
-      case .whole:
-        amount = try arena.amount(
-          of: arena.trimmed(heard.message.payload), at: "$", by: value.conversion)
-      case .column(let number):
-        let column = try arena.column(number, of: heard.message.payload)
-        amount = try arena.amount(of: column, at: "$", by: value.conversion)
+      guard let amount = try amount(place, value.conversion, heard, parser, &arena) else {
+        return nil
       }
-      guard let amount else { return nil }
       // At most 64 places of less than 10^15 each.
       sum += amount
     }
@@ -225,6 +262,25 @@ final class MappedFormat: PayloadFormat {
       throw Rejection(.outOfRange, path: path(value), detail: "the sum is too large")
     }
     return sum
+  }
+}
+
+extension MappedFormat {
+  /// The number at a place; nil where there is none.
+  private func amount(
+    _ place: ValuePlace, _ conversion: Conversion, _ heard: borrowing SourcedMessage,
+    _ parser: JSONParser, _ arena: inout ByteArena
+  ) throws(Rejection) -> Int64? {
+    switch place {
+    case .pointer(let pointer):
+      guard let node = pointer.find(in: parser, &arena) else { return nil }
+      return try parser.amount(of: node, at: pointer.path, by: conversion, in: &arena)
+    case .whole:
+      return try arena.amount(of: arena.trimmed(heard.message.payload), at: "$", by: conversion)
+    case .column(let number):
+      let column = try arena.column(number, of: heard.message.payload)
+      return try arena.amount(of: column, at: "$", by: conversion)
+    }
   }
 }
 
