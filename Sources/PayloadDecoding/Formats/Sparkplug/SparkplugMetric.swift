@@ -124,7 +124,7 @@ struct SparkplugMetric {
   private static func tooMuch(of conversion: Conversion) -> Rejection {
     Rejection(
       .outOfRange, path: "$.value",
-      detail: "more \(conversion.unit.rawValue) than any meter counts")
+      detail: "more \(conversion.unitName) than any meter counts")
   }
 
   /// The number that the bits are.
