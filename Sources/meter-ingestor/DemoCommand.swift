@@ -34,6 +34,8 @@ struct DemoCommand: AsyncParsableCommand {
   var seed: UInt64 = 1
   @Option(help: "How much of the past is sent first.")
   var backfill = "24h"
+  @Option(help: "A file of sources to hear as well, as ingest.sources.")
+  var sources: String?
   @Option(help: "Folder for the private services.")
   var directory = ".local"
   @Flag(help: "Print the ledger as one JSON object, and nothing else.")
@@ -63,7 +65,7 @@ struct DemoCommand: AsyncParsableCommand {
   ) async throws -> LedgerReport {
     let start = ContinuousClock.now
     let stop = StopOnSignal()
-    let services = IngestServices(settings: try stage.settings(), logger: logger)
+    let services = IngestServices(settings: try stage.settings(sources: sources), logger: logger)
     let quiet = json
     let group = ServiceGroup(
       configuration: .ingestor(
@@ -162,10 +164,11 @@ private struct DemoStage: Sendable {
     }
   }
 
-  func settings() throws -> Settings {
+  /// - Parameter sources: a file of theirs; their batteries rarely name a price.
+  func settings(sources: String?) throws -> Settings {
     try Settings(texts: [
       .postgresURL: databaseURL, .mqttURL: services.mqttURL, .httpListen: "127.0.0.1:0",
-      .mqttClientID: "demo",
+      .mqttClientID: "demo", .ingestSources: sources ?? "", .ingestTariff: "0.20",
     ])
   }
 
