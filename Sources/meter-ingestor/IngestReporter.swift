@@ -17,18 +17,7 @@ final class IngestReporter: IngestObserver {
   private let registry: MetricRegistry
   private let readiness: Readiness
   private let logger: Logger
-  private let received: [Counter]
-  private let stored: [Counter]
-  private let duplicates: [Counter]
-  private let zeros: [Counter]
-  private let inFlight: [Meter]
-  private let skipped: [Counter]
-  private let sampleOutcomes: [Counter]
-  private let registerEvents: [Counter]
-  private let charges: [Counter]
-  private let messages: Counter
-  private let unknownFields: Counter
-  private let repaired: Counter
+  private let counters: LedgerCounters
   private let reconnects: Counter
   private let spooled: Counter
   private let drained: Counter
@@ -65,40 +54,10 @@ final class IngestReporter: IngestObserver {
     self.registry = registry
     self.readiness = readiness
     self.logger = logger
-    func counters(_ metric: MetricDescription) -> [Counter] {
-      IngestMetrics.kinds.map {
-        Counter(label: metric.name, dimensions: [("kind", $0)], factory: registry)
-      }
-    }
-    func counters(
-      _ metric: MetricDescription, by label: String, _ names: [StaticString]
-    ) -> [Counter] {
-      names.map {
-        Counter(label: metric.name, dimensions: [(label, "\($0)")], factory: registry)
-      }
-    }
     func counter(_ metric: MetricDescription) -> Counter {
       Counter(label: metric.name, dimensions: [], factory: registry)
     }
-    received = counters(IngestMetrics.readingsReceived)
-    stored = counters(IngestMetrics.readingsStored)
-    duplicates = counters(IngestMetrics.readingsDuplicate)
-    zeros = counters(IngestMetrics.readingsZero)
-    inFlight = IngestMetrics.kinds.map {
-      Meter(
-        label: IngestMetrics.readingsInFlight.name, dimensions: [("kind", $0)], factory: registry)
-    }
-    skipped = counters(
-      IngestMetrics.valuesSkipped, by: "reason", SkipReason.allCases.map(\.name))
-    sampleOutcomes = counters(
-      IngestMetrics.registerSamples, by: "outcome", SampleOutcome.allCases.map(\.name))
-    registerEvents = counters(
-      IngestMetrics.registerEvents, by: "event", RegisterEvent.Kind.allCases.map(\.name))
-    charges = counters(
-      IngestMetrics.chargeReports, by: "outcome", ChargeOutcome.allCases.map(\.name))
-    messages = counter(IngestMetrics.messagesReceived)
-    unknownFields = counter(IngestMetrics.unknownFields)
-    repaired = counter(IngestMetrics.batchesRepaired)
+    counters = LedgerCounters(registry)
     reconnects = counter(IngestMetrics.mqttReconnects)
     spooled = counter(IngestMetrics.spooled)
     drained = counter(IngestMetrics.drained)
@@ -122,31 +81,16 @@ final class IngestReporter: IngestObserver {
     }
   }
 
-  func batchClosed(_ batch: Batch, worker: Int) {
-    for kind in received.indices {
-      received[kind].increment(by: batch.received[kind])
-      inFlight[kind].increment(by: Double(batch.received[kind]))
-    }
-  }
+  func batchClosed(_ batch: Batch, worker: Int) { counters.closed(batch) }
 
   func batchCommitted(_ batch: Batch, _ ledger: BatchLedger, took: Duration, worker: Int) {
-    for kind in received.indices {
-      received[kind].increment(by: ledger.samples[kind])
-      stored[kind].increment(by: ledger.stored[kind])
-      duplicates[kind].increment(by: ledger.duplicates[kind])
-      zeros[kind].increment(by: ledger.zeros[kind])
-    }
+    counters.committed(ledger)
     countRejections(ledger)
     for rule in PlausibilityRule.allCases where ledger.flagged[Int(rule.rawValue)] > 0 {
       fired("\(rule.name)", "flagged", ledger.flagged[Int(rule.rawValue)])
     }
-    for kind in received.indices {
-      inFlight[kind].decrement(by: Double(ledger.received[kind] - ledger.samples[kind]))
-    }
-    countBesides(ledger)
-    messages.increment(by: ledger.messages)
-    unknownFields.increment(by: ledger.unknownFields)
-    if ledger.wasRepaired { repaired.increment() }
+    counters.landed(ledger)
+    counters.besides(ledger)
     batchReadings.observe(Double(batch.count))
     commitSeconds.observe(took / .seconds(1))
     exemplify(batch, ledger, took, worker)
@@ -158,18 +102,6 @@ final class IngestReporter: IngestObserver {
         "repaired": "\(ledger.wasRepaired)",
       ])
     logRejections()
-  }
-
-  /// What is not part of the balance.
-  private func countBesides(_ ledger: BatchLedger) {
-    for index in skipped.indices { skipped[index].increment(by: ledger.skipped[index]) }
-    for index in sampleOutcomes.indices {
-      sampleOutcomes[index].increment(by: ledger.sampleOutcomes[index])
-    }
-    for index in charges.indices { charges[index].increment(by: ledger.charges[index]) }
-    for index in registerEvents.indices {
-      registerEvents[index].increment(by: ledger.registerEvents[index])
-    }
   }
 
   private func observeArrivals(of batch: Batch) {
