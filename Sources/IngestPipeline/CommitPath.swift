@@ -52,7 +52,7 @@ final class CommitPath {
   /// Batches that are neither open nor closed.
   private var spares: [Batch]
   private var pages = SpoolPages()
-  /// What messages made it necessary to ask for.
+  /// What messages of batches that are closed made it necessary to ask for.
   private var requests: [MessageRequest] = []
 
   private var backoff = Backoff(limit: 1_000)
@@ -93,7 +93,6 @@ final class CommitPath {
     }
     if isStraight || !open.isEmpty {
       open.add(topic: message.topic, payload: message.payload, receivedAt: .lastTick, by: snapshot)
-      requests += open.takeRequests()
     } else {
       inbox.append(topic: message.topic, payload: message.payload, receivedAt: .lastTick)
       credit = credit.map { $0 - 1 }
@@ -204,6 +203,7 @@ final class CommitPath {
     guard let next = spares.popLast() else {
       preconditionFailure("one of three batches is always spare here")
     }
+    requests += open.takeRequests()
     closed.append(ClosedBatch(batch: open))
     observer.batchClosed(open, worker: worker)
     open = next
@@ -386,7 +386,6 @@ final class CommitPath {
     inbox.forEachMessage { topic, payload, receivedAt in
       open.add(topic: topic, payload: payload, receivedAt: receivedAt, by: snapshot)
     }
-    requests += open.takeRequests()
     inbox.removeAll()
   }
 
@@ -394,9 +393,8 @@ final class CommitPath {
 
   /// Takes what is to be published since the last call.
   func takeRequests() -> [MessageRequest] {
-    if requests.isEmpty { return [] }
-    defer { requests.removeAll() }
-    return requests
+    defer { if !requests.isEmpty { requests.removeAll() } }
+    return requests + open.takeRequests()
   }
 
   /// The session begins anew: messages may have been missed that others refer to.

@@ -132,8 +132,8 @@ private struct RegistryReader {
   /// Types and lists of sources: a handful for a million devices, so each is kept once.
   private var vocabulary: [ByteSlice] = []
 
-  /// Device, its attribute (of a battery, its grid code), location, whether that names a grid code, rated power in micro-kW,
-  /// capacity in micro-kWh, and since when it is inactive.
+  /// Device, its attribute (of a battery, its grid code), location, whether that names a grid code,
+  /// rated power in micro-kW, capacity in micro-kWh, and since when it is inactive.
   static func query(for kind: ReadingKind) -> String {
     switch kind {
     case .production:

@@ -251,9 +251,9 @@ private final class WorkerLoop {
     // Always: a session that is present may have been made with other filters.
     try subscribe(to: subscriptions.names, session)
     for name in subscriptions.ended { try session.unsubscribe(name) }
-    // What was published meanwhile may be missing among what has to be heard in order.
-    if number == 0 { path.connectionRenewed() }
     if number == 0 {
+      // What was published meanwhile may be missing among what has to be heard in order.
+      path.connectionRenewed()
       try session.listen(to: SessionWatch.droppedTopic)
       try session.listen(to: SessionWatch.versionTopic)
     }
