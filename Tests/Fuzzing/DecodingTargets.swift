@@ -128,6 +128,8 @@ final class Decoding {
     }
     for sampled in decoded.samples.prefix(4) { try check(sampled.sample, &outcome) }
     outcome.combine(min(decoded.samples.count, 4))
+    for charged in decoded.charges.prefix(4) { try check(charged.charge, &outcome) }
+    outcome.combine(min(decoded.charges.count, 4))
     outcome.combine(decoded.skipped == 0)
     for (index, rejected) in decoded.rejected.enumerated() {
       if index < 2 { try check(rejected, &outcome) } else { try check(rejected, &rest) }
@@ -177,6 +179,16 @@ final class Decoding {
     outcome.combine(sample.value.signum())
     outcome.combine(sample.measure)
     outcome.combine(sample.isTimeOfArrival)
+  }
+
+  /// A state of charge must fit the column of what a battery holds; a share is at most the whole.
+  private func check(_ charge: ReportedCharge, _ outcome: inout Hasher) throws {
+    let limit: Int64 = charge.measure == .share ? 1_000_000 : 999_999_999_999_999
+    guard (0...limit).contains(charge.value) else {
+      throw FuzzFinding("\(charge.value) is no state of charge")
+    }
+    try checkText(charge.device, &outcome)
+    outcome.combine(charge.value == 0)
   }
 
   private func checkText(_ slice: ByteSlice, _ outcome: inout Hasher) throws {

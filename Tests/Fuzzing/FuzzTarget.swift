@@ -37,7 +37,14 @@ public struct FuzzTarget {
       "gridtokenx-obis",
       { try .sourced(["gridtokenx-obis"], words: ["1.1.1.8.0.255", "\"kwh\":"]) }
     ),
-    ("mapping", { try .sourced(SourceFile.readyMappings, words: ["/", "_", "\"energy\":"]) }),
+    (
+      "mapping",
+      {
+        try .sourced(
+          SourceFile.readyMappings, words: ["/", "_", "\"energy\":"],
+          others: ["evcc/site/battery/1/soc", "N/e0ff50a097c0/battery/512/Soc"])
+      }
+    ),
     ("source-file", { try .sourceFile() }),
     ("topic", { .topic() }),
     ("payload-page", { try .payloadPage() }),

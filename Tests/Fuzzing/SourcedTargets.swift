@@ -9,17 +9,20 @@ extension FuzzTarget {
   /// - Parameters:
   ///   - captures: files of `fixtures/formats` whose payloads mutation begins with.
   ///   - words: what means something to the format.
-  static func sourced(_ captures: [String], words: [String]) throws -> FuzzTarget {
+  ///   - others: topics of the sources that the captures lack.
+  static func sourced(
+    _ captures: [String], words: [String], others: [String] = []
+  ) throws -> FuzzTarget {
     let decoding = Decoding(sources: try allSources())
     var payloads: Set<[UInt8]> = []
-    var topics: Set<[UInt8]> = []
+    var topics = Set(others.map { Array($0.utf8) })
     for capture in captures {
       try Fixtures.forEachMessage(of: "formats/\(capture).ndjson") { topic, payload in
         topics.insert(topic)
         payloads.insert(payload)
       }
     }
-    let sorted = topics.sorted { $0.lexicographicallyPrecedes($1) }.prefix(8)
+    let sorted = topics.sorted { $0.lexicographicallyPrecedes($1) }
     return FuzzTarget(
       corpus: payloads.sorted { $0.lexicographicallyPrecedes($1) }, dictionary: words + common
     ) { input in
