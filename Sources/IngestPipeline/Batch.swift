@@ -149,7 +149,9 @@ public final class Batch {
     }
     if decoded.holdsOthers { addOthers(reference) }
     // A letter that holds nothing of what it is about stays open.
-    if count == before, letters[messages.count - 1] != nil {
+    if count == before, letters[messages.count - 1] != nil,
+      !decoded.charges.contains(where: { isAsked($0.place) })
+    {
       lettersRefused.insert(messages.count - 1)
     }
   }

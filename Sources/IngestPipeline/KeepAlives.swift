@@ -27,10 +27,11 @@ package struct KeepAlives {
 
   /// Takes the sources.
   ///
-  /// - Returns: filters of topics by which devices are found; to be listened to.
-  package mutating func follow(_ sources: SourceTable) -> [String] {
-    guard sources !== followed else { return [] }
-    let known = followed == nil ? [] : Set(places.map(\.serials))
+  /// - Returns: filters of topics by which devices are found: those to be listened to, and those that
+  ///   no source needs any more.
+  package mutating func follow(_ sources: SourceTable) -> (added: [String], ended: [String]) {
+    guard sources !== followed else { return ([], []) }
+    let known = followed == nil ? [] : unnamedPortals
     followed = sources
     places = sources.keepAlives
     let heads = Set(places.map(\.head))
@@ -40,8 +41,13 @@ package struct KeepAlives {
     for place in places {
       if let portal = place.portal { add(place.topic(of: portal)) }
     }
-    let found = Set(places.filter { $0.portal == nil }.map(\.serials))
-    return found.subtracting(known).sorted()
+    let found = unnamedPortals
+    return (found.subtracting(known).sorted(), known.subtracting(found).sorted())
+  }
+
+  /// Filters by which devices that no source names are found.
+  private var unnamedPortals: Set<String> {
+    Set(places.filter { $0.portal == nil }.map(\.serials))
   }
 
   /// Hears a message: its portal is there.

@@ -21,6 +21,10 @@ public final class SessionDrain {
   private let stop: StopSignal
   private let path: CommitPath
   private var report = DrainReport()
+  /// Finds nobody here, but knows the filters and messages by which a worker does.
+  private var keepAlives = KeepAlives()
+  /// The worker's subscriptions under all names that they may have: with the group, and without.
+  private let subscriptions: [String]
   private var isAnswered = false
   /// Unsubscriptions that the broker has not answered.
   private var pending: Set<Int32> = []
@@ -39,6 +43,10 @@ public final class SessionDrain {
     let holder = ReferenceHolder(sources: reference.sources)
     holder.replace(registry: reference.registry)
     holder.replace(rules: reference.rules)
+    subscriptions =
+      settings.allFilters + (settings.shareGroup == nil ? [] : settings.subscriptions)
+      + keepAlives.follow(reference.sources).added
+      + [SessionWatch.droppedTopic, SessionWatch.versionTopic]
     path = CommitPath(0, settings, holder, states, observer, stop)
     report.spooled = path.spooled
   }
@@ -49,7 +57,7 @@ public final class SessionDrain {
     let session = try MQTTSession(settings.mqtt)
     session.onMessage = { [unowned self] message in
       heardAt = .now
-      if message.topic.first == UInt8(ascii: "$") { return }
+      if message.topic.first == UInt8(ascii: "$") || keepAlives.hear(message.topic) { return }
       report.messages += 1
       path.take(message)
     }
@@ -92,12 +100,6 @@ public final class SessionDrain {
       }
     }
     for name in subscriptions { pending.insert(try session.unsubscribe(name)) }
-  }
-
-  /// The worker's subscriptions under all names that they may have: with the group, and without.
-  private var subscriptions: [String] {
-    settings.allFilters + (settings.shareGroup == nil ? [] : settings.subscriptions)
-      + [SessionWatch.droppedTopic, SessionWatch.versionTopic]
   }
 
   /// How long the broker has to be silent, with nothing left to acknowledge.

@@ -286,7 +286,9 @@ private final class WorkerLoop {
   /// acknowledgements, or at once where there are none to hold.
   private func keepAwake(_ session: MQTTSession) throws(MQTTError) {
     guard number == 0, session.isConnected else { return }
-    for filter in keepAlives.follow(reference.sources) { try session.listen(to: filter) }
+    let filters = keepAlives.follow(reference.sources)
+    for filter in filters.added { try session.listen(to: filter) }
+    for filter in filters.ended { try session.unsubscribe(filter) }
     for (topic, payload) in keepAlives.due(.now) {
       try session.publish(topic: topic, payload: payload, qos: 0)
     }

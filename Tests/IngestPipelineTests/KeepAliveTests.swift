@@ -9,6 +9,12 @@ import Testing
     try SourceFile.table(yaml: yaml, name: "sources.yaml")
   }
 
+  /// The filters that are added, and those that end.
+  private func follow(_ yaml: String, _ keepAlives: inout KeepAlives) throws -> [String] {
+    let filters = keepAlives.follow(try table(yaml))
+    return filters.added.map { "+ \($0)" } + filters.ended.map { "- \($0)" }
+  }
+
   private func hear(_ topic: String, _ keepAlives: inout KeepAlives) -> Bool {
     var isFound = false
     Array(topic.utf8).withUnsafeBytes { isFound = keepAlives.hear($0) }
@@ -27,7 +33,7 @@ import Testing
   @Test func aDeviceIsFoundAndToldAgainAndAgain() throws {
     var keepAlives = KeepAlives()
     let start = ContinuousClock.now
-    #expect(keepAlives.follow(try table("- format: victron")) == ["N/+/system/0/Serial"])
+    #expect(try follow("- format: victron", &keepAlives) == ["+ N/+/system/0/Serial"])
     #expect(due(&keepAlives, after: 0, start) == [])
     #expect(hear("N/c0619ab1/system/0/Serial", &keepAlives))
     #expect(!hear("N/b0/grid/30/Ac/Energy/Forward", &keepAlives))
@@ -44,8 +50,19 @@ import Testing
         == ["R/b0/keepalive \(changes)", "R/c0619ab1/keepalive \(changes)"])
     // On a new connection again all, and the search begins anew.
     keepAlives.reset()
-    #expect(keepAlives.follow(try table("- format: victron")) == ["N/+/system/0/Serial"])
+    #expect(try follow("- format: victron", &keepAlives) == ["+ N/+/system/0/Serial"])
     #expect(due(&keepAlives, after: 33, start) == ["R/b0/keepalive ", "R/c0619ab1/keepalive "])
+  }
+
+  /// Another root, and then none: what finds nobody any more is not listened to.
+  @Test func theFiltersFollowTheSources() throws {
+    var keepAlives = KeepAlives()
+    _ = keepAlives.follow(try table("- format: victron"))
+    #expect(
+      try follow("- {format: victron, root: house/N}", &keepAlives)
+        == ["+ house/N/+/system/0/Serial", "- N/+/system/0/Serial"])
+    #expect(
+      try follow("- format: opendtu", &keepAlives) == ["- house/N/+/system/0/Serial"])
   }
 
   @Test func aPortalThatTheSourceNamesIsToldUnheard() throws {
@@ -55,10 +72,10 @@ import Testing
       - {topic: site/7/N/c0619ab1/grid/30/Ac/Energy/Forward, device: g, value: /value, unit: kWh,
          kind: consumption, keep_alive: true}
       """
-    #expect(keepAlives.follow(try table(yaml)) == [])
+    #expect(try follow(yaml, &keepAlives) == [])
     #expect(due(&keepAlives, after: 1, start) == ["site/7/R/c0619ab1/keepalive "])
     // Sources that are gone need nothing.
-    #expect(keepAlives.follow(try table("- format: opendtu")) == [])
+    #expect(try follow("- format: opendtu", &keepAlives) == [])
     #expect(due(&keepAlives, after: 40, start) == [])
   }
 

@@ -3,6 +3,7 @@
 import CheckRules
 import EnergyReadings
 import IngestPipeline
+import PayloadDecoding
 import PostgresStore
 import TestServices
 import Testing
@@ -180,5 +181,36 @@ import Testing
     #expect(try value(letters) == "rejected_by_database 2 1")
     try connection.execute("DROP TRIGGER no ON grid.energy_consumption")
     #expect(try redrive() == report(passed: 1))
+  }
+
+  /// It makes no row, and its letter is settled all the same.
+  @Test func aStateOfCharge() throws {
+    try connection.execute(
+      """
+      INSERT INTO grid.energy_storage (storage_id, storage_operator, storage_type, capacity_mwh,
+        location_json, installed_at) VALUES ('b-1', 'us', 'lithium', 0.01, '{}', now())
+      """)
+    let sources = try SourceFile.table(
+      yaml: "- {topic: \"b/{device}\", time: [/t, unix_s], state_of_charge: [/soc, percent]}",
+      name: "sources")
+    var settings = PlausibilitySettings()
+    settings[.tooOld] = .reject
+    let batch = Batch(enrichment: EnrichmentSettings())
+    let longAgo = Timestamp.now.microseconds / 1_000_000 - 500 * 86_400
+    batch.add(
+      topic: "b/b-1".utf8.span, payload: "{\"t\":\(longAgo),\"soc\":25}".utf8.span,
+      receivedAt: .now, by: try ReferenceData.load(settings, sources: sources, over: connection))
+    _ = try batch.commit(to: BatchStore(connection))
+    #expect(try value("SELECT rule FROM ingest.dead_letters") == "too_old")
+    let redrive = { [connection] (settings: PlausibilitySettings) in
+      try Redrive(connection, enrichment: .init()) { (connection) throws(PostgresError) in
+        try ReferenceData.load(settings, sources: sources, over: connection)
+      }.run(DeadLetterFilter())
+    }
+    #expect(try redrive(settings) == report(refused: 1))
+    settings[.tooOld] = .off
+    #expect(try redrive(settings) == report(passed: 1))
+    #expect(try value("SELECT resolution FROM ingest.dead_letters") == "zero")
+    #expect(try value("SELECT current_charge FROM grid.energy_storage") == "0.002500")
   }
 }

@@ -33,6 +33,10 @@ import Testing
       "SELECT * FROM ingest.battery_flags('{a0000000-0000-8000-8000-000000000001}', "
         + "'{a0000000-0000-8000-8000-000000000002}', '{b-1}', '{now}', '{1}', 0.02)",
       "SELECT ingest.apply_storage_operations('{b-1}', '{1.0001}')",
+      "SELECT ingest.report_charges('{b-1}', '{now}', '{500000}', '{null}')",
+      "SELECT * FROM ingest.lock_registers('{m-1}', '{1.8.0}')",
+      "UPDATE ingest.register_state SET last_at = now(), last_value = 1",
+      "DELETE FROM ingest.register_state", "DELETE FROM ingest.register_events",
       "DELETE FROM ingest.reading_flags", "DELETE FROM ingest.meter_states",
       "DELETE FROM ingest.dead_letters",
     ] {
