@@ -1,5 +1,6 @@
-// The captures of `fixtures/formats`, replayed into a real database: every row, dead letter, event and
-// count is compared with what `expected.py` beside them works out without a line of this program.
+// The captures of `fixtures/formats`, replayed into a real database: every row, dead letter, event, state
+// of charge and count is compared with what `expected.py` beside them works out without a line of this
+// program.
 
 import Foundation
 import PostgresStore
@@ -159,6 +160,11 @@ import Testing
         to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), event, before_value,
         after_value)
       FROM ingest.register_events
+      UNION ALL
+      SELECT concat_ws(',', 'charge', storage_id,
+        to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), charge_kwh, current_charge,
+        '')
+      FROM ingest.charge_reports JOIN grid.energy_storage USING (storage_id)
       """#)
     return rows.compactMap { $0.first.flatMap(\.self) }.sorted()
   }

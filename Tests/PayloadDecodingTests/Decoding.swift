@@ -15,6 +15,7 @@ struct Outcome {
   var unknownFields = 0
   var samples: [RegisterSample] = []
   var sampleIndices: [Int32?] = []
+  var charges: [ReportedCharge] = []
   var skipped = 0
   var requests: [MessageRequest] = []
   /// Everything above points into it.
@@ -69,6 +70,7 @@ func decode(
   decoder.decode(message, from: sources, in: &outcome.arena, into: &decoded)
   outcome.samples = decoded.samples.map(\.sample)
   outcome.sampleIndices = decoded.samples.map(\.place.index)
+  outcome.charges = decoded.charges.map(\.charge)
   outcome.skipped = decoded.skipped
   outcome.requests = decoded.requests
   outcome.readings = decoded.accepted.map(\.reading)

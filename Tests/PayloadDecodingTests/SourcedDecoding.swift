@@ -40,10 +40,11 @@ struct SourcedDecoder {
 extension Outcome {
   /// Everything that came of a message: samples as
   /// `device register measure value flow[/opposite] time`, the value in micro-kWh or mW; readings as
-  /// `device interval value kind time`; rejections as `reason path`; `skipped n` where n > 0. A time
-  /// is `arrival` where it is that.
+  /// `device interval value kind time`; states of charge as `device charge value measure time`;
+  /// rejections as `reason path`; `skipped n` where n > 0. A time is `arrival` where it is that.
   var lines: [String] {
-    samples.map(line) + readings.map(line) + reasons + (skipped > 0 ? ["skipped \(skipped)"] : [])
+    samples.map(line) + readings.map(line) + charges.map(line) + reasons
+      + (skipped > 0 ? ["skipped \(skipped)"] : [])
   }
 
   private func line(_ sample: RegisterSample) -> String {
@@ -57,6 +58,12 @@ extension Outcome {
     let flow = name(.init(reading.kind, reading.operation))
     return "\(arena.string(reading.device)) interval \(reading.energy.microKWh) \(flow) "
       + name(reading.timestamp)
+  }
+
+  private func line(_ charge: ReportedCharge) -> String {
+    let isArrival = charge.timestamp == SourcedDecoder.arrival
+    return "\(arena.string(charge.device)) charge \(charge.value) \(charge.measure) "
+      + (isArrival ? "arrival" : name(charge.timestamp))
   }
 
   private func name(_ flow: RegisterSample.Flow) -> String {
