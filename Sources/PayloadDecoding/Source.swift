@@ -18,8 +18,8 @@ public struct SourceOptions: Sendable {
   public var zone: LocalZone?
   /// The unit of numbers that come without one; nil: the format's own.
   public var unit: MeterUnit?
-  /// Whether tariff registers are taken from messages that hold one register each; default no, since
-  /// the total comes as well.
+  /// Whether each tariff is a register of its own, and a total beside tariffs is left out; default no,
+  /// since the total comes as well, or is their sum.
   public var takesTariffs = false
   /// Registered ids of devices that stand where energy is generated, such as a plug of an inverter:
   /// what they import is production, and what they export is consumption.

@@ -175,6 +175,34 @@ private let luxembourg =
         == ["d 1.8.1+1.8.2 register 6825000 consumption 2026-06-10T08:01:00Z"])
   }
 
+  /// One tariff alone may be half of what the next message holds. Where tariffs are asked for, each
+  /// counts for itself, and a total beside them does not count again.
+  @Test(arguments: [
+    (#"{"1.8.1":5}"#, ["skipped 1"], ["d 1.8.1 register 5000 consumption arrival"]),
+    (
+      #"{"1.8.1":5,"1.8.2":null,"2.8.0":7}"#, ["d 2.8.0 register 7000 production arrival"],
+      [
+        "d 1.8.1 register 5000 consumption arrival", "d 2.8.0 register 7000 production arrival",
+      ]
+    ),
+    (
+      #"{"1.8.0":12,"1.8.2":7,"1.8.1":5,"1.8.1":6}"#,
+      ["d 1.8.0 register 12000 consumption arrival"],
+      [
+        "d 1.8.1 register 5000 consumption arrival", "d 1.8.2 register 7000 consumption arrival",
+      ]
+    ),
+    (
+      #"{"1.8.2":7,"16.8.0":-3}"#, ["d 16.8.0 netRegister -3000 consumption/production arrival"],
+      ["d 1.8.2 register 7000 consumption arrival"]
+    ),
+  ])
+  func tariffsInParts(payload: String, lines: [String], asked: [String]) throws {
+    #expect(decoder.lines(payload, on: "p1/d/json") == lines)
+    let asking = try SourcedDecoder("- {format: obis, topic: t, device: d, tariffs: true}")
+    #expect(asking.lines(payload, on: "t") == asked)
+  }
+
   @Test(arguments: [
     (#"{"1.8.0":5"#, "malformed_payload $"), ("[]", "wrong_type $"),
     (#"{"1.8.0":true}"#, "wrong_type $.1.8.0"),

@@ -66,7 +66,8 @@ struct OBISFormat: PayloadFormat {
     let device = try heard.device(own: equipment, with: parser, in: &arena)
     decoded.device = device
     let moment = try moment(telegram, heard, &arena)
-    registers.append(of: device, at: moment, heard: heard, in: &arena, to: &decoded)
+    registers.append(
+      of: device, at: moment, isWhole: true, heard: heard, in: &arena, to: &decoded)
   }
 
   private func moment(
