@@ -107,7 +107,7 @@ extension BenchRow {
   public var isOurs: Bool {
     switch measure {
     case .direct, .directMany, .endToEnd1, .endToEnd100, .latency, .prefilled: true
-    case .rawCopy, .rawCopyMany, .psqlCopy, .broker, .against: false
+    case .rawCopy, .rawCopyMany, .rawCopy100, .psqlCopy, .broker, .against: false
     }
   }
 }

@@ -4,6 +4,8 @@
 public enum Measure: String, CaseIterable, Codable, Sendable {
   case rawCopy = "raw-copy"
   case rawCopyMany = "raw-copy-n"
+  /// In the order in which messages of 100 readings bring them: a hundred intervals of one meter.
+  case rawCopy100 = "raw-copy-100"
   case psqlCopy = "psql-copy"
   case broker
   case direct

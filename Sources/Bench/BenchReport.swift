@@ -161,11 +161,12 @@ public struct BenchReport: Sendable {
     case .direct: return copy
     case .directMany: return self.row(.rawCopyMany)
     case .endToEnd1: return self.row(.broker)
-    case .endToEnd100: return self.row(.rawCopy)
+    case .endToEnd100: return self.row(.rawCopy100) ?? self.row(.rawCopy)
     case .prefilled: return self.row(.direct)
     case .against:
-      return self.row(row.label.contains("100 a message") ? .rawCopy : .broker)
-    case .rawCopy, .rawCopyMany, .psqlCopy, .broker, .latency: return nil
+      return row.label.contains("100 a message")
+        ? self.row(.rawCopy100) ?? self.row(.rawCopy) : self.row(.broker)
+    case .rawCopy, .rawCopyMany, .rawCopy100, .psqlCopy, .broker, .latency: return nil
     }
   }
 

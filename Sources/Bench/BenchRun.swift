@@ -103,6 +103,9 @@ public struct BenchRun {
       Entry(.directMany, label: "direct replay, \(plan.workers) workers") { _ in
         try measureDirect(workers: plan.workers)
       },
+      Entry(.rawCopy100, label: "raw COPY, as 100 a message") { _ in
+        try measureRawCopy(1, of: hundreds)
+      },
       Entry(.broker, label: "broker, thrown away") { _ in try measureBroker(single) },
       Entry(.endToEnd1, label: "end to end, 1 a message") { _ in try measureEndToEnd(single) },
       Entry(.endToEnd100, label: "end to end, 100 a message") { _ in
@@ -142,32 +145,37 @@ public struct BenchRun {
     "\(stage.scratch)/\(load.readings)x\(load.perMessage).ndjson"
   }
 
-  func copyFile(_ part: Int, of parts: Int) -> String {
-    "\(stage.scratch)/rows-\(part)-of-\(parts).bin"
+  func copyFile(_ load: BenchLoad, _ part: Int, of parts: Int) -> String {
+    "\(stage.scratch)/rows-\(load.perMessage)-\(part)-of-\(parts).bin"
   }
 
-  /// Captures of the loads, and the rows of the direct load as the ingestor stores them.
+  /// Captures of the loads, and their rows as the ingestor stores them.
   private func prepareFiles() throws {
     let wanted = Set(plan.measures)
     let copies = !wanted.isDisjoint(with: [.rawCopy, .rawCopyMany, .psqlCopy])
+    let copiesHundreds = wanted.contains(.rawCopy100)
     let loads: [(BenchLoad, Bool)] = [
       (direct, copies || !wanted.isDisjoint(with: [.direct, .directMany, .prefilled])),
       (single, !wanted.isDisjoint(with: [.broker, .endToEnd1, .against])),
-      (hundreds, !wanted.isDisjoint(with: [.endToEnd100, .against])),
+      (hundreds, copiesHundreds || !wanted.isDisjoint(with: [.endToEnd100, .against])),
     ]
     for (load, isNeeded) in loads where isNeeded {
       say("writing \(load.readings) readings, \(load.perMessage) a message")
       try load.write(to: capture(of: load))
     }
-    guard copies else { return }
-    say("storing the readings once, for the raw COPY")
-    _ = try measureDirect(workers: 1)
-    for parts in Set([1, plan.workers]) {
-      for part in 0..<parts {
+    if copies { try prepareCopy(of: direct, parts: [1, plan.workers]) }
+    if copiesHundreds { try prepareCopy(of: hundreds, parts: [1]) }
+  }
+
+  private func prepareCopy(of load: BenchLoad, parts: Set<Int>) throws {
+    say("storing \(load.perMessage) a message once, for the raw COPY")
+    _ = try measureDirect(workers: 1, of: load)
+    for count in parts {
+      for part in 0..<count {
         // The parts of several workers: every meter's readings are in one of them.
         try RawCopy.export(
-          where: "substring(consumer_id FROM 3)::int % \(parts) = \(part)",
-          to: copyFile(part, of: parts), url: stage.postgresURL)
+          where: "substring(consumer_id FROM 3)::int % \(count) = \(part)",
+          to: copyFile(load, part, of: count), url: stage.postgresURL)
       }
     }
   }

@@ -5,15 +5,18 @@ import PrivateServices
 
 extension BenchRun {
   /// Binary COPY by plain libpq over so many connections at once, from connect to commit.
-  func measureRawCopy(_ connections: Int) throws -> BenchSample {
+  ///
+  /// - Parameter load: whose rows, in its order; nil: the direct load's.
+  func measureRawCopy(_ connections: Int, of load: BenchLoad? = nil) throws -> BenchSample {
+    let load = load ?? direct
     try stage.empty()
-    let files = (0..<connections).map { copyFile($0, of: connections) }
+    let files = (0..<connections).map { copyFile(load, $0, of: connections) }
     let url = stage.postgresURL
     let meter = CostMeter(stage)
     let own = try inParallel(connections) { try RawCopy.store(files[$0], url: url) }
-    var sample = meter.sample(readings: direct.readings)
+    var sample = meter.sample(readings: load.readings)
     sample.ownSeconds = own.reduce(0, +)
-    try stage.check(direct, storedBy: "raw COPY")
+    try stage.check(load, storedBy: "raw COPY")
     return sample
   }
 
@@ -21,7 +24,7 @@ extension BenchRun {
   func measurePsqlCopy() throws -> BenchSample {
     guard let psql = BenchRun.psql else { throw BenchError(.failed, "psql is not installed") }
     try stage.empty()
-    let file = copyFile(0, of: 1)
+    let file = copyFile(direct, 0, of: 1)
     let meter = CostMeter(stage)
     let child = try Contestant(
       "psql",
@@ -39,21 +42,26 @@ extension BenchRun {
 
   /// `replay --direct`, from the start of the program to its end.
   ///
-  /// - Parameter keepRows: whether older rows stay, and those of this run go afterwards.
-  func measureDirect(workers: Int, keepRows: Bool = false) throws -> BenchSample {
+  /// - Parameters:
+  ///   - load: which; nil: the direct load.
+  ///   - keepRows: whether older rows stay, and those of this run go afterwards.
+  func measureDirect(
+    workers: Int, of load: BenchLoad? = nil, keepRows: Bool = false
+  ) throws -> BenchSample {
+    let load = load ?? direct
     if !keepRows { try stage.empty() }
     let meter = CostMeter(stage)
     let child = try Contestant(
       "replay",
-      [plan.program, "replay", "--direct", "--json", "--speed", "max", capture(of: direct)]
+      [plan.program, "replay", "--direct", "--json", "--speed", "max", capture(of: load)]
         + ingestorSettings(["ingest.workers=\(workers)"]),
       environment: ["POSTGRES_URL": stage.postgresURL], scratch: stage.scratch)
     try child.waitForSuccess()
-    var sample = meter.sample(readings: direct.readings)
+    var sample = meter.sample(readings: load.readings)
     sample.ownSeconds = child.seconds
     sample.peakBytes = child.peakBytes
-    try stage.check(direct, storedBy: "direct replay", lastWords: child.lastWords)
-    if keepRows { try stage.deleteReadings(since: direct.begin) }
+    try stage.check(load, storedBy: "direct replay", lastWords: child.lastWords)
+    if keepRows { try stage.deleteReadings(since: load.begin) }
     return sample
   }
 

@@ -87,7 +87,9 @@ enum GridHealthSQL {
           $1::timestamptz - interval '1 day'),
         $1::timestamptz, make_interval(secs => $2::integer))
     ), ends AS (
-      SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM at)::numeric / $2::integer) * $2::integer)
+      -- The end of the window that `at` is in: that which begins before it, and a length later.
+      SELECT DISTINCT date_bin(make_interval(secs => $2::integer),
+        at - interval '1 microsecond', to_timestamp(0)) + make_interval(secs => $2::integer)
       FROM late
     )
     INSERT INTO ingest.stale_windows (ends_at)
