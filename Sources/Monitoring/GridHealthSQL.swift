@@ -58,7 +58,8 @@ enum GridHealthSQL {
 
   /// Notes the windows to write: those that ended since the last run or may have had readings since,
   /// and those of late readings. $1 is now, $2 the length of a window in seconds, $3 the age in
-  /// seconds from which windows are not kept, and so not written either.
+  /// seconds from which windows are not kept, and so not written either. Answers whether there
+  /// is a flood of late readings, and whether what it changes has waited long enough all the same.
   ///
   /// The conditions of late readings are those of the partial indexes of migration 0009.
   static let mark = """
@@ -88,15 +89,19 @@ enum GridHealthSQL {
         $1::timestamptz, make_interval(secs => $2::integer))
     ), ends AS (
       -- The end of the window that `at` is in: that which begins before it, and a length later.
-      SELECT DISTINCT date_bin(make_interval(secs => $2::integer),
-        at - interval '1 microsecond', to_timestamp(0)) + make_interval(secs => $2::integer)
-      FROM late
+      SELECT date_bin(make_interval(secs => $2::integer), at - interval '1 microsecond',
+        to_timestamp(0)) + make_interval(secs => $2::integer) AS ends_at, count(*) AS readings
+      FROM late GROUP BY 1
+    ), marked AS (
+      INSERT INTO ingest.stale_windows (ends_at)
+      SELECT ends_at FROM ends
+      WHERE ends_at <= $1::timestamptz
+        AND ends_at > $1::timestamptz - make_interval(secs => $3::integer)
+      ON CONFLICT DO NOTHING
     )
-    INSERT INTO ingest.stale_windows (ends_at)
-    SELECT ends_at FROM ends AS marked (ends_at)
-    WHERE ends_at <= $1::timestamptz
-      AND ends_at > $1::timestamptz - make_interval(secs => $3::integer)
-    ON CONFLICT DO NOTHING
+    SELECT sum(readings) > \(flood) AND count(*) > \(windowsPerTransaction),
+      ceil(extract(epoch FROM $1::timestamptz) / $2::integer) % \(patience) = 0
+    FROM ends
     """
 
   /// Notes that all is marked that arrived before $1, but for what transactions still hold: a row's
@@ -163,6 +168,12 @@ enum GridHealthSQL {
     SELECT extract(epoch FROM ends_at)::bigint FROM ingest.stale_windows
     WHERE ends_at <= $1::timestamptz ORDER BY ends_at DESC LIMIT \(windowsPerTransaction)
     """
+
+  /// Late readings since the last run that are a flood, if they are of more windows than one transaction
+  /// writes.
+  static let flood = 10_000
+  /// For how many windows a flood may put off what it changes.
+  static let patience = 10
 
   /// Bounds what one transaction holds and how long it takes.
   static let windowsPerTransaction = 10

@@ -38,7 +38,10 @@ public struct MonitoringReport: Sendable, Equatable {
 ///
 /// Of all sessions on a database one does the work: it holds an advisory lock until its connection
 /// ends. It takes no lock on a table or row that ingestion needs, waits for none longer than 2 s, and
-/// no statement of it may take longer than 30 s. What a run does not get done, the next one does.
+/// no statement of it may take longer than 30 s. What a run does not get done, the next one does. While
+/// late readings flood in for many windows, as after an outage, only the newest are written, and all of
+/// them every tenth window: each would change again, and to read its rows costs PostgreSQL half of what
+/// it takes to store them.
 public struct MonitoringJob: Sendable {
   private let settings: MonitoringSettings
   private let clock: ContinuousClock
@@ -66,12 +69,12 @@ public struct MonitoringJob: Sendable {
     guard report.isLeader else { return report }
     let now = if let now { now } else { try session.now() }
     report.meters = try session.countMeters(now)
-    try session.mark(now)
+    let isFlood = try session.mark(now)
     let deadline = clock.now + settings.window / 2
     while !isStopping(), clock.now < deadline {
       let written = try session.writeWindows(now)
       report.windows += written
-      if written < GridHealthSQL.windowsPerTransaction { break }
+      if isFlood || written < GridHealthSQL.windowsPerTransaction { break }
     }
     report.blocks = try session.followChain()
     report.pruned = try prune(session, now, isStopping)
@@ -130,13 +133,15 @@ private struct Session {
     }
   }
 
-  func mark(_ now: String?) throws(PostgresError) {
+  /// - Returns: whether late readings flood in, so that their windows had better wait.
+  func mark(_ now: String?) throws(PostgresError) -> Bool {
     try bounded { () throws(PostgresError) in
-      try connection.query(
+      let row = try connection.query(
         GridHealthSQL.mark,
         [now, "\(settings.windowSeconds)", "\(settings.healthRetentionSeconds)"],
-        as: "mark windows")
+        as: "mark windows")[0]
       try connection.query(GridHealthSQL.advance, [now], as: "advance grid health")
+      return row[0] == "t" && row[1] != "t"
     }
   }
 

@@ -185,6 +185,27 @@ import Testing
     #expect(try database.lines("SELECT * FROM ingest.stale_windows").isEmpty)
   }
 
+  /// What an outage has left behind comes in: its windows wait, but not for ever.
+  @Test func aFloodOfLateReadingsIsWrittenWhenItHasPassed() throws {
+    let database = try HealthDatabase()
+    try database.startJob(at: 3_990)
+    try database.connection.execute(
+      """
+      INSERT INTO grid.energy_consumption (consumer_id, energy_amount, consumer_type, location_json,
+        "timestamp", created_at)
+      SELECT 'c-1', 0.001, 'residential', '{"grid_code":"G-1"}',
+        \(HealthDatabase.noon) + n * interval '0.2 seconds', \(HealthDatabase.at(4_000))
+      FROM generate_series(1, 10500) AS n
+      """)
+    let flooded = try database.run(at: 4_001)
+    #expect(flooded.windows == 10)
+    #expect(try !database.health("1").contains("60 1"))
+    // The tenth window of that hour.
+    let patient = try database.run(at: 4_150)
+    #expect(patient.windows > 20)
+    #expect(try database.health("energy_flow_out").first == "60 0.300000")
+  }
+
   @Test func theRoleOfTheIngestorMayDoAllOfIt() throws {
     let database = try HealthDatabase()
     try database.store("c-1", at: 50, "1")
