@@ -5,8 +5,8 @@ import EnergyReadings
 import PostgresStore
 import ServiceLifecycle
 
-/// Restores the states at start, and saves those that changed twice a minute and at the end; more often
-/// in the first minute, so that grid health soon knows who is heard.
+/// Restores the states at start, and saves those that changed twice a minute and at the end; first after
+/// 8 s, so that the monitoring job, whose second run is 2 s later, knows who is heard.
 ///
 /// A crash forgets half a minute of them: enough to compare with, since no stored energy hangs on
 /// it. States of a meter that several processes hear are those of the last to save.
@@ -44,13 +44,14 @@ public struct MeterStateKeeper: Service, CustomStringConvertible {
           try? await Task.sleep(for: .seconds(2))
         }
       }
-      var pause = Duration.seconds(2)
-      while !Task.isCancelled {
-        try? await Task.sleep(for: pause)
-        await saveOrReport()
-        pause = min(pause * 2, Self.interval)
-      }
+      for pause in [8, 8, 16] where !Task.isCancelled { await save(after: .seconds(pause)) }
+      while !Task.isCancelled { await save(after: Self.interval) }
     }
+    await saveOrReport()
+  }
+
+  private func save(after pause: Duration) async {
+    try? await Task.sleep(for: pause)
     await saveOrReport()
   }
 
