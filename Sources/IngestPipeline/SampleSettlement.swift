@@ -86,29 +86,33 @@ extension Batch {
       let source = RowSource(
         message: item.message, place: item.place, device: item.sample.device,
         timestamp: item.sample.timestamp, sample: Int32(index))
+      var kind = item.sample.flow.kind
       do throws(Rejection) {
         if let rejection = samples.rejection(of: index) { throw rejection }
-        try settle(item.sample, of: Int(item.register), source)
+        try settle(item.sample, of: Int(item.register), source, &kind)
       } catch {
-        countSample(item.sample.flow.kind)
+        countSample(kind)
         count(.refused)
-        reject(error, item.sample.flow.kind, source)
+        reject(error, kind, source)
       }
     }
   }
 
   /// Lets a register take a sample.
   ///
+  /// - Parameter kind: becomes that of the interval: of a net register that falls, another one.
   /// - Throws: also where the interval is turned away: then its register stays as it was, and the
   ///   energy is in the next interval.
   private func settle(
-    _ sample: RegisterSample, of register: Int, _ source: RowSource
+    _ sample: RegisterSample, of register: Int, _ source: RowSource, _ kind: inout ReadingKind
   ) throws(Rejection) {
     var history = samples.book.history(register)
     let isFirst = history == nil
     let outcome = RegisterHistory.take(sample, into: &history)
     switch outcome.verdict {
-    case .interval(let interval): try enter(interval, of: sample, source)
+    case .interval(let interval):
+      kind = interval.flow.kind
+      try enter(interval, of: sample, source)
     case .heard:
       hear(sample, source)
       count(isFirst ? .first : .unchanged)

@@ -123,6 +123,17 @@ public final class SourceTable: Sendable {
     }
   }
 
+  /// Whether readings are expected on a topic: of one of these sources, or of a format that is always
+  /// there.
+  public func expects(_ topic: String) -> Bool {
+    var arena = ByteArena()
+    let slice = arena.append(topic.utf8.span)
+    if case .unknown = TopicRoute(topic: slice, in: arena) {
+      return source(of: TopicLevels(slice, in: arena), in: arena) != nil
+    }
+    return true
+  }
+
   /// The source of a topic; nil where it belongs to none.
   func source(of levels: borrowing TopicLevels, in arena: borrowing ByteArena) -> Source? {
     guard !sources.isEmpty else { return nil }

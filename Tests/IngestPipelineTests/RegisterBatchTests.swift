@@ -131,6 +131,16 @@ import Testing
     #expect(try rows(consumption) == ["2.000000 1800"])
   }
 
+  /// Who is to be registered is whoever the interval would belong to.
+  @Test func theFallOfANetRegisterIsRefusedAsProduction() throws {
+    try connection.execute("DELETE FROM blockchain.registered_producers")
+    try store(
+      .init("house", kWh: 5, at: 0, .netRegister), .init("house", kWh: 4, at: 900, .netRegister))
+    #expect(
+      try connection.query("SELECT kind, reason FROM ingest.dead_letters")
+        == [["production", "unregistered_device"]])
+  }
+
   @Test func powerIsEstimated() throws {
     try store(
       .init("battery", milliwatts: 2_000_000, at: 0),

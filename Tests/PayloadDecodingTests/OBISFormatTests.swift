@@ -101,6 +101,23 @@ private let luxembourg =
     #expect(decoder.decode(text, on: "p1/telegram").lines == ["out_of_range $"])
   }
 
+  /// As in Belgium: the gas and the water meter behind it have numbers, too.
+  @Test func theMetersBehindTheMeterAreOthers() {
+    let own = "0-0:96.1.1(3153414733313031303231363035)"
+    let lines = [
+      "0-0:96.1.4(50217)", own, "1-0:1.8.1(000123.456*kWh)", "1-0:1.8.2(000002.000*kWh)",
+      "0-1:24.1.0(003)", "0-1:96.1.1(37464C4F32313139303333373333)", "0-1:96.1.0(3232)",
+      "0-2:24.1.0(007)", "0-2:96.1.1(3853414731323334353637383930)",
+    ]
+    #expect(
+      decoder.lines(telegram(lines.joined(separator: "\r\n")), on: "p1/telegram")
+        == ["1SAG3101021605 1.8.1+1.8.2 register 125456000 consumption arrival"])
+    for first in [[], ["0-0:96.1.1()"]] {
+      let others = (first + lines.filter { $0 != own }).joined(separator: "\r\n")
+      #expect(decoder.lines(telegram(others), on: "p1/telegram") == ["missing_field $"])
+    }
+  }
+
   @Test(arguments: [telegram0, "/ISK5\r\n0-0:96.1.1(41)\r\n1-0:1.7.0(00.28*kW)\r\n!"])
   func telegramsWithoutRegisters(text: String) {
     #expect(decoder.lines(text, on: "p1/telegram") == ["skipped 1"])
@@ -163,6 +180,18 @@ private let luxembourg =
     #expect(
       decoder.lines(#"{"obis":"2.8.1","value":"3","time":1781078460}"#, on: "t")
         == ["d 2.8.1 register 3000000 production 2026-06-10T08:01:00Z"])
+  }
+
+  /// Beside the value, where the object says nothing else.
+  @Test(arguments: [
+    (#""unit":"kWh""#, "d 1.8.0 register 10500000 consumption arrival"),
+    (#""unit":"Wh""#, "d 1.8.0 register 10500 consumption arrival"),
+    (#""unit":null"#, "d 1.8.0 register 10500 consumption arrival"),
+    (#""unit":"parsec""#, "wrong_type $.value"), (#""unit":"kW""#, "wrong_type $.value"),
+  ])
+  func theUnitBesideASingleValue(unit: String, line: String) {
+    #expect(
+      decoder.lines(#"{"obis":"1.8.0","value":10.5,\#(unit)}"#, on: "p1/d/json") == [line])
   }
 
   /// As dsmr_parser prints it, but keyed by codes.

@@ -6,6 +6,8 @@
 struct OBISCode: Sendable, Equatable {
   /// Medium: 1 is electricity, 0 what is of no medium; nil where the code begins with C.
   var medium: UInt8?
+  /// B: 0 is the meter itself, others are what it passes on, such as of gas and water; nil as A.
+  var channel: UInt8?
   var c: UInt8
   var d: UInt8
   var e: UInt8
@@ -30,8 +32,8 @@ struct OBISCode: Sendable, Equatable {
       return nil
     }
     switch count {
-    case 3, 4: (medium, c, d, e) = (nil, groups[0], groups[1], groups[2])
-    case 5, 6: (medium, c, d, e) = (groups[0], groups[2], groups[3], groups[4])
+    case 3, 4: (medium, channel, c, d, e) = (nil, nil, groups[0], groups[1], groups[2])
+    case 5, 6: (medium, channel, c, d, e) = (groups[0], groups[1], groups[2], groups[3], groups[4])
     default: return nil
     }
   }

@@ -9,7 +9,7 @@ import EnergyReadings
 ///   of the source, or central European time. It names the device by 0-0:96.1.1.
 /// - `{"ts": …, "1.8.0": 886977.0}`, perhaps inside `meter`, `data` or `payload`; a value may be
 ///   `{"value": 4.4, "unit": "kWh"}`. Wh unless value or source say otherwise.
-/// - `{"obis": "1.8.0", "value": …, "timestamp": …}`, or a plain number on a topic whose last level is
+/// - `{"obis": "1.8.0", "value": …, "unit": "kWh", "timestamp": …}`, or a plain number on a topic whose last level is
 ///   the code. Tariffs are taken only where the source says so: the total comes as well.
 struct OBISFormat: PayloadFormat {
   /// Of the countries whose meters speak DSMR.
@@ -150,7 +150,7 @@ struct OBISFormat: PayloadFormat {
     guard isTaken else { return decoded.skip(.otherRegister) }
     let amount: Int64?
     do throws(Rejection) {
-      amount = try self.amount(value, heard, parser, &arena)
+      amount = try self.amount(value, beside: 0, heard, parser, &arena)
     } catch {
       throw error.at(value == 0 ? "$" : "$.value")
     }
@@ -166,22 +166,25 @@ struct OBISFormat: PayloadFormat {
   }
 
   /// A number, or an object of a value and its unit.
+  ///
+  /// - Parameter object: the one that may tell the number's unit beside it.
   private func amount(
-    _ index: Int, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
-    _ arena: inout ByteArena
+    _ index: Int, beside object: Int? = nil, _ heard: borrowing SourcedMessage,
+    _ parser: JSONParser, _ arena: inout ByteArena
   ) throws(Rejection) -> Int64? {
     var unit = heard.source.options.unit ?? .wattHour
-    var node = parser[index]
+    var (node, owner) = (parser[index], object)
     if node.kind == .object, let value = parser.member("value", of: index, in: &arena) {
-      if let name = parser.member("unit", of: index, in: &arena), parser[name].kind == .string {
-        let text = parser.text(of: parser[name], in: &arena)
-        guard let told = MeterUnit(arena[text]), !told.isPower else {
-          throw Rejection(
-            .wrongType, detail: "\"\(arena.string(text))\" is no unit of energy")
-        }
-        unit = told
+      (node, owner) = (parser[value], index)
+    }
+    if let owner, parser[owner].kind == .object,
+      let name = parser.member("unit", of: owner, in: &arena), parser[name].kind == .string
+    {
+      let text = parser.text(of: parser[name], in: &arena)
+      guard let told = MeterUnit(arena[text]), !told.isPower else {
+        throw Rejection(.wrongType, detail: "\"\(arena.string(text))\" is no unit of energy")
       }
-      node = parser[value]
+      unit = told
     }
     return try parser.amount(of: node, at: "", by: Conversion(unit), in: &arena)
   }

@@ -26,7 +26,10 @@ struct P1Telegram {
     self.text = text.subslice(from: 0, count: end - 1)
     var lines = lines
     while let line = lines.next(in: arena) {
-      guard let code = OBISCode(arena[line.code]), code.medium == 0 else { continue }
+      // The gas and the water meter behind it have numbers of their own, as 0-1:96.1.1.
+      guard let code = OBISCode(arena[line.code]), code.medium == 0, code.channel == 0 else {
+        continue
+      }
       if code.c == 1, code.d == 0, code.e == 0 { clock = line.value }
       let isEquipment = code.c == 96 && code.d == 1 && (code.e <= 1 || code.e == 255)
       if isEquipment, line.value.count > 0, !equipment.isPresent || code.e == 1 {
