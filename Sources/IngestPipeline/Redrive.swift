@@ -3,6 +3,7 @@
 import CheckRules
 import EnergyReadings
 import Glibc
+import PayloadDecoding
 import PostgresStore
 
 /// A dead letter on its way through the pipeline.
@@ -23,6 +24,9 @@ public struct RedriveReport: Sendable, Equatable {
   public var refused = 0
   /// Letters that hold only the beginning of their payload.
   public var incomplete = 0
+  /// Letters on topics that this process expects nothing on, such as those of sources that it was not
+  /// given; they stay as they are.
+  public var unexpected = 0
 
   public init() {}
 }
@@ -103,6 +107,10 @@ public struct Redrive {
       for letter in page {
         guard let letter = RedrivenLetter(letter) else {
           report.incomplete += 1
+          continue
+        }
+        guard known.sources.expects(letter.topic) else {
+          report.unexpected += 1
           continue
         }
         batch.add(letter, by: known)

@@ -11,8 +11,8 @@ struct RedriveCommand: AsyncParsableCommand {
     discussion: """
       What passes is stored and its letter closed, in one transaction; what is refused again stays \
       open and keeps its history. Times are judged by when the message was received. Safe to \
-      interrupt and to repeat: no reading is stored twice. Exit code 1 when letters were refused \
-      again.
+      interrupt and to repeat: no reading is stored twice. Letters on topics of sources need the \
+      same ingest.sources as the ingestor. Exit code 1 when letters were refused again, or not tried.
       """)
 
   @OptionGroup var options: ConfigurationOptions
@@ -45,13 +45,19 @@ struct RedriveCommand: AsyncParsableCommand {
     if json {
       try printJSON([
         "passed": report.passed, "refused": report.refused, "incomplete": report.incomplete,
+        "unexpected": report.unexpected,
       ])
     } else {
       print("\(report.passed) letters passed and are closed, \(report.refused) were refused again")
       if report.incomplete > 0 {
         print("\(report.incomplete) hold only the beginning of their payload and cannot be tried")
       }
+      if report.unexpected > 0 {
+        print(
+          "\(report.unexpected) are on topics that nothing is expected on here and stay as they are: "
+            + "set ingest.sources to the file that the ingestor reads")
+      }
     }
-    if report.refused + report.incomplete > 0 { throw ExitCode(1) }
+    if report.refused + report.incomplete + report.unexpected > 0 { throw ExitCode(1) }
   }
 }

@@ -213,4 +213,18 @@ import Testing
     #expect(try value("SELECT resolution FROM ingest.dead_letters") == "zero")
     #expect(try value("SELECT current_charge FROM grid.energy_storage") == "0.002500")
   }
+
+  /// By a process that was not given the source: there it would look like an unknown topic.
+  @Test func aTopicOfNoSourceHere() throws {
+    let sources = try SourceFile.table(yaml: "- format: opendtu", name: "sources")
+    let batch = Batch(enrichment: EnrichmentSettings())
+    batch.add(
+      topic: "solar/1161/0/yieldtotal".utf8.span, payload: "12.5".utf8.span, receivedAt: .now,
+      by: try ReferenceData.load(.init(), sources: sources, over: connection))
+    _ = try batch.commit(to: BatchStore(connection))
+    var expected = RedriveReport()
+    expected.unexpected = 1
+    #expect(try redrive() == expected)
+    #expect(try value(letters) == "unregistered_device 1 0")
+  }
 }
