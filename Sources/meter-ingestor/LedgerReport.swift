@@ -20,12 +20,15 @@ struct LedgerReport: Encodable {
   var skippedByReason: [String: Int]
   /// Readings that were acknowledged and are nowhere; nil where nobody knows.
   var lost: Int?
+  /// Readings that others published meanwhile, at least; nil where nobody knows.
+  var others: Int?
   var seconds: Double
   /// µs of this process's CPU for each reading; nil where the process did other work too.
   var cpuMicrosecondsPerReading: Double?
 
   enum CodingKeys: String, CodingKey {
     case published, received, stored, duplicate, zero, rejected, lost, seconds
+    case others = "published_by_others"
     case rejectedByReason = "rejected_by_reason"
     case skippedByReason = "skipped_by_reason"
     case inFlight = "in_flight"
@@ -56,6 +59,7 @@ struct LedgerReport: Encodable {
     if json { return try printJSON(self) }
     var rows: [(String, Int)] = []
     if let published { rows.append(("published", published)) }
+    if let others, others > 0 { rows.append(("published by others", others)) }
     rows.append(("received", received))
     for table in stored.keys.sorted() { rows.append(("  stored in \(table)", stored[table] ?? 0)) }
     rows += [("  duplicate", duplicate), ("  zero", zero), ("  rejected", rejected)]

@@ -55,8 +55,8 @@ import Testing
     let result = try JSONDecoder().decode(Result.self, from: Data(ended.output.utf8))
     #expect(
       result.measures.map(\.measure) == [
-        "raw-copy", "psql-copy", "direct", "prefilled", "raw-copy-n", "direct-n", "broker",
-        "end-to-end-1", "end-to-end-100", "latency", "against", "against",
+        "raw-copy", "psql-copy", "direct", "prefilled", "raw-copy-n", "direct-n",
+        "raw-copy-100", "broker", "end-to-end-1", "end-to-end-100", "latency", "against", "against",
       ])
     #expect(result.measures.allSatisfy { $0.rate.median > 0 })
     let latency = try #require(result.measures.first { $0.measure == "latency" }?.latency)
