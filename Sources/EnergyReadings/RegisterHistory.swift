@@ -171,7 +171,11 @@ extension RegisterHistory {
   /// A sample that is newer than all before.
   private mutating func advance(_ sample: RegisterSample, _ point: Point) -> RegisterOutcome {
     if let outcome = comeBack(sample, point) { return outcome }
-    if isHeld(sample, at: point.at), point.value >= last.value { return RegisterOutcome(.heard) }
+    if isHeld(sample, at: point.at), point.value >= last.value {
+      // Above where it fell from, and not come back: more than can have flowed.
+      if let fallen, point.value >= fallen.value { return doubt(sample, point) }
+      return RegisterOutcome(.heard)
+    }
     let before = last
     switch sample.difference(from: before, to: point) {
     case .counted(let amount):

@@ -157,6 +157,19 @@ import Testing
     #expect(register.take(low + 800, at: 661).interval == 100)
   }
 
+  /// Above where it stood before it fell is not back there.
+  @Test func aJumpWhileAFallIsHeldIsDoubted() {
+    var register = RegisterBench(isTimeOfArrival: true)
+    register.take(5_500_000, at: 0)
+    register.take(5_200_000, at: 60)
+    let jump = register.take(4_000_005_600_000, at: 120)
+    #expect(jump.event?.kind == .implausibleStep)
+    guard case .implausible = jump.verdict else { return #expect(Bool(false), "\(jump)") }
+    // And the fall is still held.
+    #expect(register.take(5_300_000, at: 180).verdict == .heard)
+    #expect(register.take(5_600_000, at: 240).interval == 100_000)
+  }
+
   /// Messages that waited at the broker arrive faster than the clock ticks.
   @Test func whatArrivesInOneTickArrivesInOrder() {
     var register = RegisterBench(isTimeOfArrival: true)
