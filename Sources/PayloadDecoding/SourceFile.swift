@@ -42,16 +42,42 @@ public enum SourceFile {
   private static func entries(
     _ yaml: String, _ name: String
   ) throws(SourceFileError) -> [Node] {
-    func problem(_ words: String, line: Int? = nil) -> SourceFileError {
-      SourceFileError(file: name, line: line, problem: SourceProblem("", words))
-    }
     let root: Node?
-    do { root = try Yams.compose(yaml: yaml) } catch { throw problem("no YAML: \(error)") }
+    do { root = try Yams.compose(yaml: yaml) } catch {
+      let (line, words) = mistake(error, in: yaml)
+      throw SourceFileError(file: name, line: line, problem: SourceProblem("", words))
+    }
     let list = root?.mapping?["sources"] ?? root
     guard let list, let entries = list.sequence else {
-      throw problem("expected a list of sources, each beginning with \"- topic:\" or \"- format:\"")
+      throw SourceFileError(
+        file: name,
+        problem: SourceProblem(
+          "",
+          "expected a list of sources, each beginning with \"- topic:\" or \"- format:\""))
     }
     return Array(entries)
+  }
+
+  /// Where the text is no YAML, and why. The library's own description repeats the whole text.
+  private static func mistake(_ error: any Error, in yaml: String) -> (line: Int?, words: String) {
+    switch error as? YamlError {
+    case .duplicatedKeysInMapping(let keys, let context):
+      let (first, column) = (context.mark.line, context.mark.column)
+      guard let key = keys.sorted().first else { return (first, "no YAML: a key is given twice") }
+      // What is told is the first of the two; the second is what was added.
+      let rest = yaml.split(separator: "\n", omittingEmptySubsequences: false).dropFirst(first)
+      let second = rest.firstIndex { $0.dropFirst(column - 1).hasPrefix(key + ":") }
+      let already = second == nil ? "" : ", in line \(first) for the first time"
+      return (
+        second.map { $0 + 1 } ?? first, "no YAML: the key \"\(key)\" is given twice\(already)"
+      )
+    case .scanner(let context, let problem, let mark, _),
+      .parser(let context, let problem, let mark, _),
+      .composer(let context, let problem, let mark, _):
+      let text = context.map { "\($0.text) that begins in line \($0.mark.line): " } ?? ""
+      return (mark.line, "no YAML: \(text)\(problem)")
+    default: return (nil, "no YAML: \(error)")
+    }
   }
 
   /// The line of a key, or of the entry that lacks it.

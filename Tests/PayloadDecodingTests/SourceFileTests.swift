@@ -107,7 +107,18 @@ private let ok = "{topic: a/{device}, payload: number, unit: Wh, kind: consumpti
       "- {topic: a, device: d, value: /e, unit: Wh, kind: consumption, grid_code: 123456789012345678901}",
       "grid_code: "
     ),
-    ("- {topic: a, topic: b, device: d}", "topic"),
+    (
+      "- {topic: a, topic: b, device: d}",
+      "sources.yaml:1: no YAML: the key \"topic\" is given twice"
+    ),
+    (
+      "sources:\n  - device: d\n    topic: a\n    unit: kWh\n    topic: b\n",
+      "sources.yaml:5: no YAML: the key \"topic\" is given twice, in line 3 for the first time"
+    ),
+    (
+      "- topic: a\n  where: [b\n  unit: Wh",
+      "sources.yaml:3: no YAML: while parsing a flow sequence"
+    ),
     ("- {format: victron, device: me}", "device: victron is several sources"),
     ("- {format: opendtu, roof: x}", "roof: no such key here"),
   ])
@@ -125,6 +136,18 @@ private let ok = "{topic: a/{device}, payload: number, unit: Wh, kind: consumpti
       """
     #expect { try SourceFile.table(yaml: yaml, name: "sources.yaml") } throws: { error in
       "\(error)".contains("\"+/b\" and \"a/{device}\" match the same topics")
+    }
+  }
+
+  /// A mistake is told in one line, without the text of the file.
+  @Test(arguments: [
+    "- {topic: secret, topic: b}", "- secret: [", "- secret: \"a", "a: b: c # secret",
+  ])
+  func whatIsNoYAMLIsNotRepeated(yaml: String) {
+    #expect { try SourceFile.table(yaml: yaml, name: "s") } throws: { error in
+      let text = "\(error)"
+      return text.hasPrefix("s:") && text.contains(": no YAML: ") && !text.contains("secret")
+        && !text.contains("\n")
     }
   }
 
