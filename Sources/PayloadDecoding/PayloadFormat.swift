@@ -8,6 +8,9 @@ protocol PayloadFormat: Sendable {
   /// Whether a message means something only after those before it: then one subscriber hears them all.
   var needsOrder: Bool { get }
 
+  /// Names of the registers that every message tells totals of, as far as they are certain.
+  var fixedRegisters: [String] { get }
+
   /// Decodes the payload of `heard`: appends what it holds to `decoded`.
   ///
   /// - Throws: why the message as a whole is no payload of this format. What concerns one of several
@@ -20,6 +23,7 @@ protocol PayloadFormat: Sendable {
 
 extension PayloadFormat {
   var needsOrder: Bool { false }
+  var fixedRegisters: [String] { [] }
 }
 
 /// A message, the source that it belongs to, and the levels of its topic.

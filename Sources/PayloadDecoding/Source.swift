@@ -44,6 +44,8 @@ public final class Source: Sendable {
   let options: SourceOptions
   /// The GX devices that are to be kept awake for it; nil: none.
   let keepAlive: KeepAliveTopic?
+  /// The registered id of the device where it is the same for every message; nil where it is not.
+  let fixedDevice: String?
 
   init(
     _ filter: TopicFilter, _ format: any PayloadFormat, device: DeviceOrigin,
@@ -54,6 +56,9 @@ public final class Source: Sendable {
     self.filter = filter
     self.format = format
     self.device = device
+    var fixed: String?
+    if case .topic(let template) = device { fixed = template.fixedText }
+    fixedDevice = fixed.map { names[$0] ?? $0 }
     self.gridCode = gridCode
     self.names = names.isEmpty ? nil : DeviceNames(names)
     producers =

@@ -25,18 +25,52 @@ public enum SourceFile {
   /// - Parameter name: the file's name, for errors.
   /// - Throws: what is wrong with the first source that has a mistake.
   public static func table(yaml: String, name: String) throws(SourceFileError) -> SourceTable {
+    let nodes = try entries(yaml, name)
     var sources: [Source] = []
-    for (number, node) in try entries(yaml, name).enumerated() {
+    // Which entry each source is of.
+    var entries: [Int] = []
+    for (number, node) in nodes.enumerated() {
       do throws(SourceProblem) {
         sources += try SourceFile.sources(of: node)
       } catch {
         throw SourceFileError(
           file: name, entry: number + 1, line: line(of: error.key, in: node), problem: error)
       }
+      while entries.count < sources.count { entries.append(number) }
     }
-    do throws(SourceProblem) { return try SourceTable(sources) } catch {
-      throw SourceFileError(file: name, problem: error)
+    do throws(SourceConflict) {
+      let table = try SourceTable(sources)
+      try SourceConflict.refuseSharedRegisters(of: sources, in: entries)
+      return table
+    } catch {
+      let number = entries[error.source]
+      throw SourceFileError(
+        file: name, entry: number + 1, line: line(of: error.key, in: nodes[number]),
+        problem: problem(error, entries, nodes))
     }
+  }
+
+  /// A conflict in words that lead to both of its entries.
+  private static func problem(
+    _ conflict: SourceConflict, _ entries: [Int], _ nodes: [Node]
+  ) -> SourceProblem {
+    /// Mappings of the user's own have no name.
+    func words(_ number: Int, line: Int?) -> String {
+      let words = [
+        line.map { "line \($0)" }, nodes[number]["format"]?.string.map { "format \($0)" },
+      ]
+      let known = words.compactMap(\.self).joined(separator: ", ")
+      return known.isEmpty ? "" : " (\(known))"
+    }
+    var parts = [conflict.problem]
+    if let other = conflict.other {
+      let (later, earlier) = (entries[conflict.source], entries[other])
+      parts.append(
+        "they are this source\(words(later, line: nil)) and source \(earlier + 1)"
+          + words(earlier, line: line(of: conflict.key, in: nodes[earlier])))
+    }
+    if !conflict.remedy.isEmpty { parts.append(conflict.remedy) }
+    return SourceProblem(conflict.key, parts.joined(separator: "; "))
   }
 
   private static func entries(

@@ -37,21 +37,8 @@ public final class SourceTable: Sendable {
   }
 
   /// - Throws: where two sources, or a source and one that is always there, match the same topic.
-  public init(_ sources: [Source]) throws(SourceProblem) {
-    for (index, source) in sources.enumerated() {
-      for other in sources[..<index] where source.filter.overlaps(other.filter) {
-        throw SourceProblem(
-          "topic",
-          "\"\(source.filter)\" and \"\(other.filter)\" match the same topics; "
-            + "one topic belongs to one source, which may have several values: narrow one of them")
-      }
-      for text in TopicRoute.defaultFilters {
-        guard let own = try? TopicFilter(text), own.overlaps(source.filter) else { continue }
-        throw SourceProblem(
-          "topic",
-          "\"\(source.filter)\" matches topics of \"\(own)\", a source that is always there")
-      }
-    }
+  init(_ sources: [Source]) throws(SourceConflict) {
+    try SourceConflict.refuseSharedTopics(of: sources)
     self.sources = sources
     memory = SparkplugMemory()
     var nodes = [Node(level: .rest, kind: .rest)]

@@ -12,6 +12,8 @@ final class TextTemplate: Sendable {
   private let parts: [Part]
   /// The level that is the whole text: then nothing is copied.
   private let onlyLevel: Int?
+  /// The text where it has no captures; else nil.
+  let fixedText: String?
 
   /// - Throws: a problem of `key`.
   init(_ text: String, of filter: TopicFilter, key: String) throws(SourceProblem) {
@@ -32,6 +34,7 @@ final class TextTemplate: Sendable {
     if !rest.isEmpty { parts.append(.literal(Array(rest.utf8))) }
     if text.utf8.count > 300 { throw SourceProblem(key, "\"\(text)\" is too long") }
     self.parts = parts
+    fixedText = text.contains("{") ? nil : text
     onlyLevel = if parts.count == 1, case .level(let level) = parts[0] { level } else { nil }
   }
 

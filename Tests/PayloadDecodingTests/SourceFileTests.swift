@@ -151,6 +151,80 @@ private let ok = "{topic: a/{device}, payload: number, unit: Wh, kind: consumpti
     }
   }
 
+  @Test func overlappingSourcesAreFoundByLineNumberAndFormat() {
+    let yaml = """
+      sources:
+        - format: opendtu
+        - format: shelly
+        - topic: a/{device}
+          format: shelly
+        - format: zigbee2mqtt
+        - unit: Wh
+          format: shelly
+      """
+    #expect { try SourceFile.table(yaml: yaml, name: "s") } throws: { error in
+      "\(error)".hasPrefix(
+        "s:7: source 5: topic: \"+/events/rpc\" and \"+/events/rpc\" match the same topics; they are "
+          + "this source (format shelly) and source 2 (line 3, format shelly); ")
+    }
+    let own = "- format: opendtu\n- {format: senml, topic: \"gridtokenx/#\"}"
+    #expect { try SourceFile.table(yaml: own, name: "s") } throws: { error in
+      "\(error)".hasPrefix("s:2: source 2: topic: \"gridtokenx/#\" matches topics of ")
+    }
+  }
+
+  // MARK: - One register, two sources
+
+  @Test(arguments: [
+    (
+      "- format: evcc\n- {format: evcc, root: house2/evcc}", "s:2: source 2: ",
+      "source 1 (line 1, format evcc)",
+      "\"energy\" of the device \"evcc/grid\""
+    ),
+    (
+      "- format: dsmr-reader\n- {format: opendtu}\n- {format: dsmr-reader, topic: house2/json}",
+      "s:3: source 3: ", "source 1 (line 1, format dsmr-reader)",
+      "\"1.8.1+1.8.2\" of the device \"dsmr-reader\""
+    ),
+    (
+      "- {format: evcc, devices: {evcc/grid: a}}\n- {format: evcc, root: b, devices: {evcc/grid: a}}",
+      "s:2: source 2: ", "source 1 (line 1, format evcc)", "\"energy\" of the device \"a\""
+    ),
+    (
+      "- {topic: a, device: d, payload: number, unit: Wh, kind: consumption}\n"
+        + "- {topic: b, device: d, payload: number, unit: Wh, kind: production}",
+      "s:2: source 2: ", "source 1 (line 1)", "\"total\" of the device \"d\""
+    ),
+  ])
+  func oneRegisterOfTwoSourcesIsRefused(
+    yaml: String, place: String, other: String, register: String
+  ) {
+    #expect { try SourceFile.table(yaml: yaml, name: "s") } throws: { error in
+      let text = "\(error)"
+      return text.hasPrefix(place) && text.contains(other) && text.contains(register)
+        && text.contains("`devices`")
+    }
+  }
+
+  /// One device may have registers of several sources, and what is no register is in nobody's way.
+  @Test(arguments: [
+    "- format: evcc\n- format: evcc-pv", "- format: victron\n- format: victron-pv",
+    "- format: evcc\n- {format: evcc, root: house2/evcc, devices: {evcc/grid: house-2}}",
+    "- {format: evcc, export: none}\n- {format: evcc, import: none, root: house2/evcc}",
+    "- format: dsmr-reader\n- {format: dsmr-reader, topic: b, devices: {dsmr-reader: house-2}}",
+    "- {topic: a, device: d, payload: number, unit: Wh, kind: consumption}\n"
+      + "- {topic: b, device: d, payload: number, register: b, unit: Wh, kind: consumption}",
+    "- {topic: \"a/{x}\", device: d, payload: number, register: \"{x}\", unit: Wh, kind: charge}\n"
+      + "- {topic: \"b/{x}\", device: d, payload: number, register: \"{x}\", unit: Wh, kind: charge}",
+    "- {topic: a, device: d, payload: number, state_of_charge: percent}\n"
+      + "- {topic: b, device: d, payload: number, state_of_charge: percent}",
+    "- {topic: a, device: d, value: /e, unit: Wh, kind: charge, mode: interval, time: [/t, unix_s]}\n"
+      + "- {topic: b, device: d, value: /e, unit: Wh, kind: charge, mode: interval, time: [/t, unix_s]}",
+  ])
+  func registersApartAreAllowed(yaml: String) throws {
+    #expect(try SourceFile.table(yaml: yaml, name: "s").sources.count >= 2)
+  }
+
   @Test(arguments: ["#", "gridtokenx/+/#", "gridtokenx/v1/x", "+/ami/telemetry/{device}"])
   func theSourcesThatAreAlwaysThereAreNamed(topic: String) {
     let yaml =

@@ -98,6 +98,11 @@ final class MappedFormat: PayloadFormat {
     self.values = values
   }
 
+  /// Intervals are in no register.
+  var fixedRegisters: [String] {
+    values.filter { $0.mode != .interval }.compactMap(\.register.fixedText)
+  }
+
   func decode(
     _ heard: borrowing SourcedMessage, with parser: JSONParser, in arena: inout ByteArena,
     into decoded: inout DecodedReadings
