@@ -31,11 +31,22 @@ struct SourceReloader: Service, CustomStringConvertible {
 
   private func followFile() async {
     var last = stamp
+    var looksInVain = 0
     while (try? await Task.sleep(for: interval)) != nil {
-      let now = stamp
-      // A file that is being replaced may be gone for a moment.
-      if now != last, now != nil { reload("the file changed") }
-      last = now ?? last
+      guard let now = stamp else {
+        looksInVain += 1
+        // A file that is being replaced may be gone for a moment.
+        if looksInVain == 2 {
+          logger.error(
+            "sources not reloaded; those before stay in force",
+            metadata: ["error": "\(file) is gone"]
+          )
+        }
+        continue
+      }
+      // What was told to be gone and is back is read, so that the log says so.
+      if now != last || looksInVain > 1 { reload("the file changed") }
+      (last, looksInVain) = (now, 0)
     }
   }
 

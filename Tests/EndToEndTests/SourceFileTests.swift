@@ -212,6 +212,30 @@ import Testing
     #expect(ingestor.waitForExit() == 0)
   }
 
+  /// A file that vanishes is told once, and followed again when it is back.
+  @Test func aFileThatIsGoneIsTold() async throws {
+    let (database, folder) = (try TestServices.migratedDatabase(), scratchFolder())
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let stays = register(TestServices.freshName(), "stays", device: "h-c1")
+    let path = try write(stays, to: folder)
+    let ingestor = try RunningIngestor(
+      database: database, broker: TestServices.shared.mqttURL, grid: nil,
+      settings: ["ingest.sources": path])
+    try await ingestor.waitUntilReady()
+    try FileManager.default.removeItem(atPath: path)
+    try await eventually("it is gone: \(ingestor.log)") { ingestor.log.contains("\(path) is gone") }
+    #expect(ingestor.log.contains("sources not reloaded; those before stay in force"))
+    // Two looks more.
+    try await Task.sleep(for: .seconds(5))
+    #expect(ingestor.log.ranges(of: "\(path) is gone").count == 1)
+    _ = try write(stays, to: folder)
+    try await eventually("it is back: \(ingestor.log)") {
+      ingestor.log.contains("sources reloaded")
+    }
+    ingestor.signal(SIGTERM)
+    #expect(ingestor.waitForExit() == 0)
+  }
+
   private func letters(_ root: String, in database: String) throws -> String? {
     try value(
       "SELECT count(*) FROM ingest.dead_letters WHERE starts_with(topic, '\(root)/')", in: database)
