@@ -7,6 +7,8 @@ struct BuiltInFormat: Sendable {
   var topics: [String] = []
   /// What every topic begins with; empty where that is up to the publisher.
   var root = ""
+  /// Names of levels that all its topics have, or those of them that are long enough.
+  var levelNames: [String: Int] = [:]
   /// Whether its values are metrics of free names.
   var hasMetrics = false
   /// Whether payloads say whose they are.
@@ -26,7 +28,9 @@ struct BuiltInFormat: Sendable {
         + ["DBIRTH", "DDATA", "DDEATH"].map {
           "spBv1.0/{group_id}/\($0)/{edge_node_id}/{device_id}"
         },
-      root: SparkplugTopic.root, hasMetrics: true, namesDevice: true, decoder: SparkplugFormat()),
+      root: SparkplugTopic.root,
+      levelNames: ["group_id": 1, "edge_node_id": 3, "device_id": 4], hasMetrics: true,
+      namesDevice: true, decoder: SparkplugFormat()),
     BuiltInFormat(name: "obis", namesDevice: true, decoder: OBISFormat()),
     BuiltInFormat(name: "senml", namesDevice: true, decoder: SenMLFormat()),
     BuiltInFormat(name: "gridtokenx-obis", namesDevice: true, decoder: GridTokenXFormat()),

@@ -89,6 +89,10 @@ extension SourcedMessage {
   ) throws(Rejection) -> ByteSlice {
     let name: ByteSlice
     switch source.device {
+    // Such as the topics of a node's own metrics, which name no device of it.
+    case .topic(let template) where own.isPresent && !template.isWithin(levels):
+      name = own
+      try check(name, at: "$", in: arena)
     case .topic(let template):
       name = template.text(levels, in: &arena)
       try check(name, at: "topic", in: arena)

@@ -47,7 +47,12 @@ extension SourceEntry {
     let names = try names()
     var sources: [Source] = []
     for topic in own.map({ [$0] }) ?? format.topics {
-      let filter = try TopicFilter(topic)
+      var filter = try TopicFilter(topic)
+      // Of the format's own topics each has captures where it has levels.
+      if own != nil {
+        try format.refuseDeaf(filter)
+        filter.formatNames = format.levelNames
+      }
       sources.append(
         Source(
           filter, format.decoder,
@@ -135,5 +140,24 @@ extension SourceEntry {
     }
     meaning.intervalSeconds = seconds.map { Int32($0) }
     return (Array(name.utf8), meaning)
+  }
+}
+
+extension BuiltInFormat {
+  /// - Throws: where messages are understood by those before them, and the filter does not hear all
+  ///   kinds of them.
+  fileprivate func refuseDeaf(_ filter: TopicFilter) throws(SourceProblem) {
+    guard decoder.needsOrder else { return }
+    let unheard = topics.filter { topic in
+      (try? TopicFilter(topic)).map { !$0.overlaps(filter) } ?? false
+    }
+    if unheard.isEmpty { return }
+    let kinds = unheard.compactMap { $0.split(separator: "/").dropFirst(2).first }
+    let names = levelNames.keys.sorted().map { "{\($0)}" }.joined(separator: ", ")
+    throw SourceProblem(
+      "topic",
+      "\"\(filter)\" does not hear \(kinds.joined(separator: ", ")), and what \(name) says is "
+        + "understood by all of its messages together; end it with #, such as \(root)/Plant/#, whose "
+        + "levels are \(names) all the same")
   }
 }

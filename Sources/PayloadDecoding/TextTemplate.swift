@@ -41,6 +41,14 @@ final class TextTemplate: Sendable {
   /// Levels of the topic that the text is made of.
   var levels: [Int] { parts.compactMap { if case .level(let level) = $0 { level } else { nil } } }
 
+  /// Whether a topic has all the levels that the text is made of: one that matches a `#` may not.
+  func isWithin(_ levels: borrowing TopicLevels) -> Bool {
+    for part in parts {
+      if case .level(let level) = part, level >= levels.count { return false }
+    }
+    return true
+  }
+
   /// The text for a topic; at the end of the arena unless it is a level as it stands.
   func text(_ levels: borrowing TopicLevels, in arena: inout ByteArena) -> ByteSlice {
     if let onlyLevel { return levels[onlyLevel] }

@@ -16,6 +16,8 @@ public struct TopicFilter: Sendable, Equatable, CustomStringConvertible {
   /// The filter as the configuration writes it.
   public let description: String
   let levels: [Level]
+  /// Names that levels have by the format's rules, whatever the filter writes there.
+  var formatNames: [String: Int] = [:]
 
   /// - Throws: a problem of the key `topic`.
   public init(_ text: String) throws(SourceProblem) {
@@ -65,7 +67,9 @@ public struct TopicFilter: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The level of a topic that a capture is.
-  func level(named name: String) -> Int? { levels.firstIndex(of: .any(name: name)) }
+  func level(named name: String) -> Int? {
+    levels.firstIndex(of: .any(name: name)) ?? formatNames[name]
+  }
 
   /// Whether some topic matches both.
   public func overlaps(_ other: TopicFilter) -> Bool {
