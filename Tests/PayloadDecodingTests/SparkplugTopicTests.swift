@@ -59,4 +59,27 @@ import Testing
         && "\(error)".contains("{device_id}, {edge_node_id}, {group_id}")
     }
   }
+
+  /// Whoever knows that births came must not be told that there was none.
+  @Test func aGapIsToldAsAGap() throws {
+    let host = try SourcedDecoder("- format: sparkplug")
+    func detail(_ seq: UInt64, device: String = "m") -> String {
+      let rejections = hear(host, "U/DDATA/n/\(device)", seq, [alias]).rejections
+      return rejections.map(\.detail).joined()
+    }
+    let unknown = "no birth of U/n/m is known that explains the alias 1"
+    #expect(detail(7).hasPrefix(unknown))
+    // Nothing that was known is lost.
+    #expect(detail(9).hasPrefix(unknown))
+    _ = hear(host, "U/NBIRTH/n", 0, [])
+    _ = hear(host, "U/DBIRTH/n/m", 1, [total])
+    #expect(detail(2) == "")
+    let gap = "messages of U/n are missing before it: number 5 came after 2, so that its births"
+    #expect(detail(5).hasPrefix(gap))
+    #expect(detail(6).hasPrefix(gap))
+    _ = hear(host, "U/NBIRTH/n", 0, [])
+    #expect(detail(1).hasPrefix(unknown))
+    _ = hear(host, "U/DBIRTH/n/m", 2, [total])
+    #expect(detail(3) == "")
+  }
 }

@@ -145,7 +145,7 @@ struct SparkplugHearing {
       decoded.requests.append(
         .rebirth(of: topic, at: heard.message.receivedAt, in: arena))
     }
-    rejectUnexplained(heard, arena, &decoded)
+    rejectUnexplained(heard, after: birth == nil ? node?.gap : nil, arena, &decoded)
   }
 
   private mutating func takeNamed(
@@ -350,14 +350,20 @@ struct SparkplugHearing {
 
   /// One for the whole message: its aliases are explained together, or not at all.
   private func rejectUnexplained(
-    _ heard: borrowing SourcedMessage, _ arena: borrowing ByteArena,
-    _ decoded: inout DecodedReadings
+    _ heard: borrowing SourcedMessage, after gap: SparkplugNode.Gap?,
+    _ arena: borrowing ByteArena, _ decoded: inout DecodedReadings
   ) {
     guard let unexplained else { return }
+    var cause = "no birth of \(arena.string(name)) is known that \(unexplained.what)"
+    if let gap, heard.message.isLive {
+      cause =
+        "messages of \(arena.string(nodeName)) are missing before it: number \(gap.came) came after "
+        + "\(gap.expected &- 1), so that its births are not trusted until the next one, which "
+        + "\(unexplained.what)"
+    }
     let rejection = Rejection(
       .missingBirth, path: "\(unexplained.path)",
-      detail: "no birth of \(arena.string(name)) is known that \(unexplained.what)"
-        + (heard.message.isLive ? "; the node is asked for one" : ""))
+      detail: cause + (heard.message.isLive ? "; the node is asked for one" : ""))
     decoded.rejected.append(
       .init(
         rejection: rejection.inside(element: Int32(truncatingIfNeeded: unexplained.number)),

@@ -44,11 +44,17 @@ final class SparkplugNode {
   var askedAt: Int64?
   /// Whether it is to be asked for a birth although nothing it says lacks one.
   var isDoubted = false
+  /// The first message since its birth whose number was not the next one, after which what its births
+  /// said was forgotten; nil where there was none.
+  fileprivate(set) var gap: Gap?
   fileprivate var heardAt = 0
   /// By the hash of the device's name, which is empty for the node's own metrics.
   private var births: [UInt64: (name: [UInt8], birth: SparkplugBirth)] = [:]
   /// About how much memory it takes, bytes.
   fileprivate(set) var size = SparkplugNode.ownSize
+
+  /// Numbers of messages: the one that was awaited, and the one that came.
+  typealias Gap = (expected: UInt8, came: UInt8)
 
   fileprivate static let ownSize = 300
 
@@ -93,6 +99,7 @@ final class SparkplugNode {
     if let seq, let nextSeq, UInt8(truncatingIfNeeded: seq) != nextSeq {
       // After a break of the connection the broker may deliver what it has delivered already.
       if self.epoch != epoch, let time, time <= lastAt { return .repeated }
+      if gap == nil, !births.isEmpty { gap = (nextSeq, UInt8(truncatingIfNeeded: seq)) }
       self.nextSeq = UInt8(truncatingIfNeeded: seq) &+ 1
       lastAt = time ?? lastAt
       return .broken
@@ -105,6 +112,7 @@ final class SparkplugNode {
   fileprivate func begin(_ seq: UInt64?, at time: Int64?) {
     nextSeq = seq.map { UInt8(truncatingIfNeeded: $0) &+ 1 }
     lastAt = time ?? lastAt
+    gap = nil
     bdSeq = nil
     isDoubted = false
     retire()
