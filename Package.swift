@@ -221,7 +221,7 @@ let package = Package(
       name: "IngestPipelineTests",
       dependencies: [
         "CheckRules", "EnergyReadings", "IngestPipeline", "PayloadDecoding", "PostgresStore",
-        "SeededRandom", "TestServices",
+        "SeededRandom", "TestServices", .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
     .testTarget(

@@ -49,6 +49,8 @@ public struct Reading: Sendable {
   public var signature: ByteSlice = .absent
   /// The amount's own characters: what the device signed.
   public var energyText: ByteSlice = .absent
+  /// Whether it is of a format in which devices that have a key always sign.
+  public var mustBeSigned = false
 
   public init(
     kind: ReadingKind, device: ByteSlice, gridCode: ByteSlice, energy: EnergyAmount = .zero,

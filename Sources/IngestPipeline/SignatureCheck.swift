@@ -5,11 +5,17 @@ import EnergyReadings
 
 struct SignatureCheck {
   /// Verifies a reading's signature where it has one and the device's key is known. A signature of
-  /// a device without a key can be neither right nor wrong, but it must at least be one.
+  /// a device without a key can be neither right nor wrong, but it must at least be one. None at all
+  /// is an error where the format is a signed one and the device has a key.
   func verify(
     _ reading: Reading, with registry: MeterRegistry, in arena: borrowing ByteArena
   ) throws(Rejection) {
-    guard reading.signature.isPresent else { return }
+    guard reading.signature.isPresent else {
+      guard reading.mustBeSigned else { return }
+      let device = arena.string(reading.device)
+      if registry.keys[device] == nil { return }
+      throw bad("missing, although \(device) has a key in ingest.device_keys")
+    }
     guard let signature = Base58.decode(arena.string(reading.signature)), signature.count == 64
     else { throw bad("not 64 bytes of base58") }
     let device = arena.string(reading.device)

@@ -36,15 +36,42 @@ import Testing
 
   /// The digits that Rust prints, whichever way the number was written.
   @Test(arguments: [
-    ("1.0", "1"), ("0.0", "0"), ("5e-05", "0.00005"), ("-5E-5", "-0.00005"), ("1.50", "1.5"),
-    ("1e3", "1000"), ("12.5e1", "125"), ("1.25e1", "12.5"), ("100", "100"), ("0.10", "0.1"),
-    ("-0.0", "-0"),
+    ("1.0", "1", 1_000), ("0.0", "0", 0), ("5e-05", "0.00005", 0.05),
+    ("-5E-5", "-0.00005", -0.05), ("1.50", "1.5", 1_500), ("1e3", "1000", 1_000_000),
+    ("12.5e1", "125", 125_000), ("1.25e1", "12.5", 12_500), ("100", "100", 100_000),
+    ("0.10", "0.1", 100), ("-0.0", "-0", 0),
   ])
-  func whatWasSigned(number: String, text: String) {
+  func whatWasSigned(number: String, text: String, wattHours: Double) {
+    let code = wattHours < 0 ? "1.1.1.8.0.255" : "1.1.2.8.0.255"
     let outcome = decoder.decode(
-      #"{"1.1.1.8.0.255":1,"kwh":\#(number),"timestamp":1781064000,"signature":"x"}"#,
+      #"{"\#(code)":\#(abs(wattHours)),"kwh":\#(number),"timestamp":1781064000,"signature":"x"}"#,
       on: "dlms/d")
     #expect(outcome.readings.map { outcome.text($0.energyText) } == [text])
+  }
+
+  /// What is told must be what was signed: export less import, in kWh.
+  @Test(arguments: [
+    (#""kwh":-0.465178"#, 465.865, 0.687, true), (#""kwh":-0.465178"#, 465.866, 0.687, true),
+    (#""kwh":-0.465178"#, 465.87, 0.687, false), (#""kwh":-0.465178"#, 4658.65, 0.687, false),
+    (#""kwh":-0.465178"#, 465.865, 6.87, false), (#""kwh":0.465178"#, 465.865, 0.687, false),
+    (#""energy_consumed":0.5"#, 500, 0, true), (#""energy_consumed":0.5"#, 500, 9, false),
+    (#""energy_consumed":0.5"#, 501, 0, false), (#""energy_generated":0.5"#, 0, 500, true),
+    (#""energy_generated":0.5"#, 9, 500, false),
+    (#""kwh":null,"energy_generated":0.5"#, 0, 500, true),
+  ])
+  func theEnergiesAreTheSignedOnes(
+    signed: String, wattHoursIn: Double, wattHoursOut: Double, agrees: Bool
+  ) {
+    func body(_ signature: String) -> String {
+      #"{"1.1.1.8.0.255":\#(wattHoursIn),"1.1.2.8.0.255":\#(wattHoursOut),"#
+        + #"\#(signed),"timestamp":1781064000\#(signature)}"#
+    }
+    let outcome = decoder.decode(body(#","signature":"x""#), on: "dlms/d")
+    let key = signed.split(separator: "\"")[0]
+    #expect(outcome.readings.count == (agrees ? 2 : 0))
+    #expect(outcome.reasons == (agrees ? [] : ["bad_signature $.\(key)"]))
+    // Without a signature nothing was promised.
+    #expect(decoder.decode(body(""), on: "dlms/d").readings.count == 2)
   }
 
   @Test(arguments: [
@@ -60,6 +87,10 @@ import Testing
     (
       #"{"1.1.1.8.0.255":1,"timestamp":1781064000,"signature":"x","kwh":1e99}"#,
       "out_of_range $.kwh"
+    ),
+    (
+      #"{"1.1.1.8.0.255":1,"timestamp":1781064000,"signature":"x","kwh":"lots"}"#,
+      "wrong_type $.kwh"
     ),
     (#"{"protocol":"dlms-enc","payload":"AAAA"}"#, "unsupported_format $.protocol"),
   ])

@@ -3,12 +3,16 @@
 // The reference system's simulator and its aggregator (handlers.rs) read it so: codes begin with
 // `1.1.`, values are Wh of one interval although x.8.0 means a register, rate registers repeat the
 // total, and the signature is Ed25519 over `device_id:kwh:timestamp_ms` in base58.
+//
+// What is signed is what was sold less what was bought, so that the two must agree with it. That both
+// rise by the same is beyond what such a signature can show.
 
 import EnergyReadings
 
 /// `{"1.1.1.8.0.255": 465.865, "1.1.2.8.0.255": 0.687, "kwh": -0.465178, "timestamp": …, "signature":
 /// …}`, perhaps as the `payload` of `{"protocol": "dlms", "device_id": …}`. Import becomes consumption
-/// and export production, whatever flows the source names. A timestamp without offset is UTC.
+/// and export production, whatever flows the source names. A timestamp without offset is UTC. A device
+/// that has a key must sign.
 struct GridTokenXFormat: PayloadFormat {
   private static let utc = try? LocalZone("UTC")
 
@@ -27,17 +31,12 @@ struct GridTokenXFormat: PayloadFormat {
     let device = try heard.device(
       own: own.map { parser.text(of: $0, in: &arena) } ?? .absent, with: parser, in: &arena)
     decoded.device = device
-    guard let time = parser.member("timestamp", of: body, in: &arena) else {
-      throw Rejection(
-        .missingField, path: "\(prefix).timestamp", detail: "it says when the interval ended")
-    }
-    let moment = try heard.moment(
-      parser[time], at: "\(prefix).timestamp", as: .any(Self.utc), with: parser, in: &arena)
-    try moment.mustBeTold(at: "\(prefix).timestamp")
+    let moment = try moment(body, prefix, heard, parser, &arena)
     var frame = Reading(
       kind: .consumption, device: device, gridCode: .absent, timestamp: moment.timestamp)
+    frame.mustBeSigned = true
     frame.gridCode = heard.source.gridCode?.text(heard.levels, in: &arena) ?? .absent
-    try sign(&frame, body, prefix, parser, &arena)
+    let signed = try sign(&frame, body, prefix, parser, &arena)
     if let seconds = parser.member("interval_seconds", of: body, in: &arena),
       parser[seconds].kind != .null
     {
@@ -49,6 +48,70 @@ struct GridTokenXFormat: PayloadFormat {
         .missingField, path: "\(prefix).1.1.1.8.0.255", detail: "neither import nor export is given"
       )
     }
+    if let signed { try compare(signed, prefix, &decoded) }
+  }
+
+  /// The end of the interval, which is told or the body is refused.
+  private func moment(
+    _ body: Int, _ prefix: String, _ heard: borrowing SourcedMessage, _ parser: JSONParser,
+    _ arena: inout ByteArena
+  ) throws(Rejection) -> Moment {
+    guard let time = parser.member("timestamp", of: body, in: &arena) else {
+      throw Rejection(
+        .missingField, path: "\(prefix).timestamp", detail: "it says when the interval ended")
+    }
+    let moment = try heard.moment(
+      parser[time], at: "\(prefix).timestamp", as: .any(Self.utc), with: parser, in: &arena)
+    try moment.mustBeTold(at: "\(prefix).timestamp")
+    return moment
+  }
+
+  /// Refuses all that was taken where it is not what was signed.
+  private func compare(
+    _ signed: Signed, _ prefix: String, _ decoded: inout DecodedReadings
+  ) throws(Rejection) {
+    // There may be as many as a payload has room for.
+    var (consumed, produced): (Int128, Int128) = (0, 0)
+    for taken in decoded.accepted {
+      let amount = Int128(taken.reading.energy.microKWh)
+      if taken.reading.kind == .consumption { consumed += amount } else { produced += amount }
+    }
+    let told: Int128
+    var isWhole = true
+    switch signed.name {
+    case .kwh: told = produced - consumed
+    case .consumed: (told, isWhole) = (consumed, produced == 0)
+    case .generated: (told, isWhole) = (produced, consumed == 0)
+    }
+    if isWhole, (told - Int128(signed.amount)).magnitude <= Signed.rounding { return }
+    decoded.accepted.removeAll(keepingCapacity: true)
+    throw Rejection(
+      .badSignature, path: "\(prefix).\(signed.name.key)",
+      detail: "\(EnergyAmount(microKWh: signed.amount)) kWh were signed; import is "
+        + "\(EnergyAmount(microKWh: Int64(clamping: consumed))) kWh, export "
+        + "\(EnergyAmount(microKWh: Int64(clamping: produced))) kWh")
+  }
+
+  /// The number that the signature is about.
+  private struct Signed {
+    enum Name: CaseIterable {
+      case kwh, consumed, generated
+
+      var key: StaticString {
+        switch self {
+        case .kwh: "kwh"
+        case .consumed: "energy_consumed"
+        case .generated: "energy_generated"
+        }
+      }
+    }
+
+    var name: Name
+    /// Micro-kWh; below 0 where more was bought than sold.
+    var amount: Int64
+
+    /// Three numbers are each rounded to a micro-kWh.
+    static let rounding = 2
   }
 
   private func refuseEncrypted(
@@ -97,29 +160,36 @@ struct GridTokenXFormat: PayloadFormat {
   }
 
   /// What was signed: the net energy in the digits that Rust prints, whose `f64` knows no exponent.
+  ///
+  /// - Returns: nil where there is no signature.
   private func sign(
     _ frame: inout Reading, _ body: Int, _ prefix: String, _ parser: JSONParser,
     _ arena: inout ByteArena
-  ) throws(Rejection) {
+  ) throws(Rejection) -> Signed? {
     guard let signature = parser.member("signature", of: body, in: &arena),
       parser[signature].kind != .null
-    else { return }
+    else { return nil }
     guard parser[signature].kind == .string, parser[signature].value.count <= 128 else {
       throw Rejection(
         .badSignature, path: "\(prefix).signature", detail: "expected 64 bytes of base58")
     }
-    let keys: InlineArray<3, StaticString> = ["kwh", "energy_consumed", "energy_generated"]
-    for index in keys.indices {
-      guard let node = parser.member(keys[index], of: body, in: &arena),
-        parser[node].kind == .number
+    for name in Signed.Name.allCases {
+      guard let node = parser.member(name.key, of: body, in: &arena), parser[node].kind != .null
       else { continue }
-      guard let text = arena.plainDigits(parser[node].value) else {
+      let path = "\(prefix).\(name.key)"
+      guard parser[node].kind == .number else {
         throw Rejection(
-          .outOfRange, path: "\(prefix).\(keys[index])", detail: "too many digits to be signed")
+          .wrongType, path: path, detail: "expected a number, found a \(parser[node].kind)")
+      }
+      guard let text = arena.plainDigits(parser[node].value),
+        let amount = try arena.amount(
+          of: parser[node].value, at: path, by: Conversion(.kilowattHour))
+      else {
+        throw Rejection(.outOfRange, path: path, detail: "too many digits to be signed")
       }
       frame.energyText = text
       frame.signature = parser.text(of: parser[signature], in: &arena)
-      return
+      return Signed(name: name, amount: amount)
     }
     throw Rejection(
       .missingField, path: "\(prefix).kwh", detail: "it is part of what was signed")
