@@ -65,10 +65,30 @@ public struct PayloadDecoder {
       decoded.skip(.emptyPayload)
       return
     }
-    try checkSize(message, in: arena)
     let heard = SourcedMessage(
       message: message, source: source, levels: levels, memory: sources.memory)
-    try source.format.decode(heard, with: parser, in: &arena, into: &decoded)
+    do throws(Rejection) {
+      try checkSize(message, in: arena)
+      try source.format.decode(heard, with: parser, in: &arena, into: &decoded)
+    } catch {
+      decoded.rejected.append(
+        .init(rejection: error, place: heard.place, kind: nil, device: decoded.device))
+    }
+    nameRejected(heard, in: &arena, &decoded)
+  }
+
+  /// What was turned away before its device was looked for is the topic's device's all the same.
+  private func nameRejected(
+    _ heard: borrowing SourcedMessage, in arena: inout ByteArena, _ decoded: inout DecodedReadings
+  ) {
+    guard decoded.rejected.contains(where: { !$0.device.isPresent }) else { return }
+    if case .payload = heard.source.device { return }
+    let own = heard.source.format.nameInTopic(heard, in: &arena)
+    // One without a name that a column could hold stays without.
+    guard let device = try? heard.device(own: own, with: parser, in: &arena) else { return }
+    for index in decoded.rejected.indices where !decoded.rejected[index].device.isPresent {
+      decoded.rejected[index].device = device
+    }
   }
 
   /// What every payload must be before its format is looked at.

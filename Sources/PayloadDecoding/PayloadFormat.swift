@@ -11,6 +11,9 @@ protocol PayloadFormat: Sendable {
   /// Names of the registers that every message tells totals of, as far as they are certain.
   var fixedRegisters: [String] { get }
 
+  /// What the topic itself calls the device, where the format says so; absent where it does not.
+  func nameInTopic(_ heard: borrowing SourcedMessage, in arena: inout ByteArena) -> ByteSlice
+
   /// Decodes the payload of `heard`: appends what it holds to `decoded`.
   ///
   /// - Throws: why the message as a whole is no payload of this format. What concerns one of several
@@ -24,6 +27,10 @@ protocol PayloadFormat: Sendable {
 extension PayloadFormat {
   var needsOrder: Bool { false }
   var fixedRegisters: [String] { [] }
+
+  func nameInTopic(_ heard: borrowing SourcedMessage, in arena: inout ByteArena) -> ByteSlice {
+    .absent
+  }
 }
 
 /// A message, the source that it belongs to, and the levels of its topic.

@@ -12,6 +12,8 @@ struct Outcome {
   /// The bytes that each dead letter would hold.
   var rejectedTexts: [String] = []
   var rejectedKinds: [ReadingKind?] = []
+  /// Whose each dead letter would be; empty where nobody's.
+  var rejectedDevices: [String] = []
   var unknownFields = 0
   var samples: [RegisterSample] = []
   var sampleIndices: [Int32?] = []
@@ -79,6 +81,9 @@ func decode(
   outcome.rejectionIndices = decoded.rejected.map(\.place.index)
   outcome.rejectedTexts = decoded.rejected.map { outcome.arena.string($0.place.text) }
   outcome.rejectedKinds = decoded.rejected.map(\.kind)
+  outcome.rejectedDevices = decoded.rejected.map {
+    $0.device.isPresent ? outcome.arena.string($0.device) : ""
+  }
   outcome.unknownFields = decoded.unknownFields
   return outcome
 }

@@ -16,6 +16,11 @@ import EnergyReadings
 struct SparkplugFormat: PayloadFormat {
   var needsOrder: Bool { true }
 
+  func nameInTopic(_ heard: borrowing SourcedMessage, in arena: inout ByteArena) -> ByteSlice {
+    guard let topic = try? SparkplugTopic(heard.levels, in: arena) else { return .absent }
+    return topic.name(in: &arena)
+  }
+
   func decode(
     _ heard: borrowing SourcedMessage, with parser: JSONParser, in arena: inout ByteArena,
     into decoded: inout DecodedReadings
