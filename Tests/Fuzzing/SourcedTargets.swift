@@ -22,7 +22,9 @@ extension FuzzTarget {
         payloads.insert(payload)
       }
     }
+    // Of one format eight topics are enough; each format of several has its own.
     let sorted = topics.sorted { $0.lexicographicallyPrecedes($1) }
+      .prefix(captures.count == 1 ? 8 : topics.count)
     return FuzzTarget(
       corpus: payloads.sorted { $0.lexicographicallyPrecedes($1) }, dictionary: words + common
     ) { input in
