@@ -1,4 +1,5 @@
-// Publishers that somebody else has written, from PyPI: what they publish is stored as they meant it.
+// What somebody else has written, from PyPI: what his publishers publish is stored as they meant it, and
+// his schema reads our dashboards as we mean them.
 
 import Foundation
 import PrivateServices
@@ -38,6 +39,12 @@ import Testing
     let expected = try ThirdParty.publish("senml.py", root)
     try await ingestor.expectStored(expected)
     #expect(try value("SELECT count(*) FROM ingest.dead_letters", in: ingestor.database) == "0")
+  }
+
+  /// Grafana itself is in no Debian and on no PyPI; the schema that it reads dashboards by is.
+  @Test func theDashboardsAreGrafanas() throws {
+    let said = try ThirdParty.run("deploy/grafana/check.py")
+    #expect(said.count == 1 && said[0].hasSuffix(" panels"), "\(said)")
   }
 
   private func listening(_ sources: String) async throws -> Listener {
@@ -104,17 +111,23 @@ private enum ThirdParty {
   ///
   /// - Returns: what it says must be stored, line by line.
   static func publish(_ name: String, _ root: String) throws -> [String] {
+    try run(
+      "deploy/third-party-publishers/" + name, "\(TestServices.shared.mqttPort)", root)
+  }
+
+  /// Runs a script to its end.
+  ///
+  /// - Returns: its lines.
+  static func run(_ script: String, _ arguments: String...) throws -> [String] {
     let log = scratchFolder() + "/out"
     var child = try ChildProcess(
-      [
-        folder + "/bin/python", Self.root + "/deploy/third-party-publishers/" + name,
-        "\(TestServices.shared.mqttPort)", root,
-      ], output: log, errors: log + ".errors")
+      [folder + "/bin/python", "-B", root + "/" + script] + arguments, output: log,
+      errors: log + ".errors")
     let status = child.waitForExit(atMost: .seconds(60))
     func text(_ file: String) -> String {
       String(decoding: FileManager.default.contents(atPath: file) ?? Data(), as: UTF8.self)
     }
-    try #require(status == 0, "\(text(log + ".errors"))")
+    try #require(status == 0, "\(text(log))\(text(log + ".errors"))")
     return text(log).split(separator: "\n").map(String.init)
   }
 }
