@@ -6,7 +6,7 @@ import PostgresStore
 import ServiceLifecycle
 
 /// Restores the states at start, and saves those that changed twice a minute and at the end; first after
-/// 8 s, so that the monitoring job, whose second run is 2 s later, knows who is heard.
+/// 5 s, so that the monitoring job, whose second run is 5 s later, knows who is heard.
 ///
 /// A crash forgets half a minute of them: enough to compare with, since no stored energy hangs on
 /// it. States of a meter that several processes hear are those of the last to save.
@@ -44,7 +44,7 @@ public struct MeterStateKeeper: Service, CustomStringConvertible {
           try? await Task.sleep(for: .seconds(2))
         }
       }
-      for pause in [8, 8, 16] where !Task.isCancelled { await save(after: .seconds(pause)) }
+      for pause in [5, 10, 15] where !Task.isCancelled { await save(after: .seconds(pause)) }
       while !Task.isCancelled { await save(after: Self.interval) }
     }
     await saveOrReport()

@@ -170,8 +170,8 @@ enum GridHealthSQL {
     """
 
   /// Late readings since the last run that are a flood, if they are of more windows than one transaction
-  /// writes.
-  static let flood = 10_000
+  /// writes: to read them takes a third of a second.
+  static let flood = 100_000
   /// For how many windows a flood may put off what it changes.
   static let patience = 10
 

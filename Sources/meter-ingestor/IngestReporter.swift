@@ -278,12 +278,19 @@ final class IngestReporter: IngestObserver {
   }
 
   private func updateReadiness() {
-    let failures = state.withLock { state in
-      [("postgres", state.database), ("mqtt", state.broker), ("spool", state.spool)]
-        .map { ($0, $1.values.first) }
-    }
-    for (component, failure) in failures where hasSpool || component != "spool" {
-      if let failure { readiness.failing(component, failure) } else { readiness.ok(component) }
+    // Within the lock: told after it, what one worker saw could replace what another has changed since,
+    // and stay.
+    state.withLock { state in
+      let components = [
+        ("postgres", state.database), ("mqtt", state.broker), ("spool", state.spool),
+      ]
+      for (component, failures) in components where hasSpool || component != "spool" {
+        if let failure = failures.values.first {
+          readiness.failing(component, failure)
+        } else {
+          readiness.ok(component)
+        }
+      }
     }
   }
 

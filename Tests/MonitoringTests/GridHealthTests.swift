@@ -194,8 +194,8 @@ import Testing
       INSERT INTO grid.energy_consumption (consumer_id, energy_amount, consumer_type, location_json,
         "timestamp", created_at)
       SELECT 'c-1', 0.001, 'residential', '{"grid_code":"G-1"}',
-        \(HealthDatabase.noon) + n * interval '0.2 seconds', \(HealthDatabase.at(4_000))
-      FROM generate_series(1, 10500) AS n
+        \(HealthDatabase.noon) + n * interval '0.02 seconds', \(HealthDatabase.at(4_000))
+      FROM generate_series(1, \(GridHealthSQL.flood) * 105 / 100) AS n
       """)
     let flooded = try database.run(at: 4_001)
     #expect(flooded.windows == 10)
@@ -203,7 +203,7 @@ import Testing
     // The tenth window of that hour.
     let patient = try database.run(at: 4_150)
     #expect(patient.windows > 20)
-    #expect(try database.health("energy_flow_out").first == "60 0.300000")
+    #expect(try database.health("energy_flow_out").first == "60 3.000000")
   }
 
   @Test func theRoleOfTheIngestorMayDoAllOfIt() throws {
