@@ -14,7 +14,9 @@ import Testing
     settings.inputs = 20_000
     // Other tests of this process have memory of their own.
     settings.growthMiB = 256
-    settings.longest = .seconds(5)
+    // A watched build takes ten times as long.
+    let isWatched = ProcessInfo.processInfo.environment["METER_INGESTOR_SANITIZER"] != nil
+    settings.longest = .seconds(isWatched ? 20 : 5)
     var run = FuzzRun(target, settings)
     let report = try run.run()
     #expect(report.inputs == settings.inputs)
