@@ -63,14 +63,11 @@ public final class ReadingJudge {
   private func checkConstraints(
     of reading: Reading, _ rules: RuleSet, in arena: inout ByteArena, _ time: Timestamp
   ) throws(Rejection) {
-    let kind = Int(reading.kind.rawValue)
-    guard kind < rules.tables.count else { return }
-    let table = rules.tables[kind]
-    let isFine = table.passesDirect(reading, &row, in: &arena)
-    if isFine, table.others.isEmpty { return }
+    let direct = rules.judgeDirectly(reading, &row, in: &arena)
+    guard direct != .passed, let table = rules.checks(of: reading.kind) else { return }
     let now = Timestamp(microseconds: time.microseconds + rules.clockOffset)
     // Where one is broken, all are looked at in their order: the first is named, as PostgreSQL does.
-    for constraint in isFine ? table.others : table.enforced
+    for constraint in direct == .open ? table.enforced : table.others
     where evaluator.verdict(of: constraint, row: row, texts: arena, now: now) == .violated {
       if constraint.usesClock, !isViolatedAround(now, constraint, in: arena) { continue }
       throw violation(of: constraint, table, reading, in: &arena)

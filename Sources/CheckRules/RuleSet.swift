@@ -7,6 +7,8 @@ import EnergyReadings
 public final class RuleSet: Sendable {
   /// The constraints of the target tables, by kind; empty before the catalogue was read.
   public let tables: [TableChecks]
+  // Constants: to take one out of the array counts a reference for every reading.
+  private let production, consumption, storage: TableChecks?
   public let plausibility: PlausibilitySettings
   /// The database's clock minus the ingestor's, µs.
   let clockOffset: Int64
@@ -18,8 +20,31 @@ public final class RuleSet: Sendable {
     tables: [TableChecks], plausibility: PlausibilitySettings = .init(), clockOffset: Int64 = 0
   ) {
     self.tables = tables
+    production = tables.first { $0.kind == .production }
+    consumption = tables.first { $0.kind == .consumption }
+    storage = tables.first { $0.kind == .storage }
     self.plausibility = plausibility
     self.clockOffset = clockOffset
+  }
+
+  /// The constraints of a kind's table; nil before the catalogue was read.
+  func checks(of kind: ReadingKind) -> TableChecks? {
+    switch kind {
+    case .production: production
+    case .consumption: consumption
+    case .storage: storage
+    }
+  }
+
+  /// ``TableChecks/judgeDirectly(_:_:in:)`` of the reading's table.
+  func judgeDirectly(
+    _ reading: Reading, _ row: inout [SQLValue], in arena: inout ByteArena
+  ) -> TableChecks.DirectVerdict {
+    switch reading.kind {
+    case .production: production?.judgeDirectly(reading, &row, in: &arena) ?? .passed
+    case .consumption: consumption?.judgeDirectly(reading, &row, in: &arena) ?? .passed
+    case .storage: storage?.judgeDirectly(reading, &row, in: &arena) ?? .passed
+    }
   }
 
   /// The plausibility rules alone.

@@ -71,19 +71,28 @@ public final class TableChecks: Sendable {
     }
   }
 
+  /// What the constraints of common shapes say of a reading.
+  enum DirectVerdict {
+    /// It passes them for sure, and there are no others.
+    case passed
+    /// It passes them for sure; the others are to be looked at.
+    case passedSoFar
+    /// One of them is violated, or undecided.
+    case open
+  }
+
   /// Fills `row` with what the enforced constraints ask of a reading, and judges it by those of common
   /// shapes. A method of the table's own, and by indices: to take its arrays out of it would count a
   /// reference to each, for every reading.
-  ///
-  /// - Returns: whether the reading passes all of these for sure.
-  func passesDirect(
+  func judgeDirectly(
     _ reading: Reading, _ row: inout [SQLValue], in arena: inout ByteArena
-  ) -> Bool {
+  ) -> DirectVerdict {
     while row.count < columns.count { row.append(.null) }
     for index in fields.indices {
       row[fields[index].column] = fields[index].field.value(of: reading, in: &arena)
     }
-    return direct.allPass(row: row.span, texts: arena.bytes.span)
+    guard direct.allPass(row: row.span, texts: arena.bytes.span) else { return .open }
+    return others.isEmpty ? .passed : .passedSoFar
   }
 
   /// Those that can be judged here, by name, and those that cannot.

@@ -31,7 +31,10 @@ public struct ByteSlice: Sendable, Hashable {
 
 /// Growing memory for the texts of one batch. It is reused from batch to batch, so that a reading
 /// costs no allocation; 2 GiB at most, far above what a batch of readings holds.
-public struct ByteArena: Sendable {
+///
+/// Not copyable: whoever looks at it borrows it. To copy it would count a reference for every reading
+/// and, at the next append, all of its bytes.
+public struct ByteArena: ~Copyable, Sendable {
   /// All bytes, in order of arrival.
   public private(set) var bytes: [UInt8] = []
 
@@ -75,7 +78,7 @@ public struct ByteArena: Sendable {
   }
 
   /// Copies a slice of another arena to the end; an absent one stays absent.
-  public mutating func append(_ slice: ByteSlice, from other: ByteArena) -> ByteSlice {
+  public mutating func append(_ slice: ByteSlice, from other: borrowing ByteArena) -> ByteSlice {
     guard slice.isPresent else { return .absent }
     let start = bytes.count
     bytes.append(contentsOf: other.bytes[slice.range])
@@ -119,6 +122,15 @@ public struct ByteArena: Sendable {
     borrowing get {
       slice.isPresent ? bytes.span.extracting(slice.range) : bytes.span.extracting(0..<0)
     }
+  }
+
+  /// Lends the bytes of two slices, for callers that hold the arena in a class.
+  @inlinable
+  public func lend<Value>(
+    _ first: ByteSlice, _ second: ByteSlice,
+    to body: (Span<UInt8>, Span<UInt8>) throws -> Value
+  ) rethrows -> Value {
+    try body(self[first], self[second])
   }
 
   /// The slice as text for people; invalid UTF-8 is replaced.

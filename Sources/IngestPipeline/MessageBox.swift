@@ -4,7 +4,7 @@ import EnergyReadings
 import PayloadDecoding
 
 /// Messages in order of arrival, as they can be spooled.
-protocol ArrivedMessages {
+protocol ArrivedMessages: ~Copyable {
   var messageCount: Int { get }
   /// Calls `body` with topic, payload and time of receipt of each.
   func forEachMessage<Failure: Error>(
@@ -15,7 +15,7 @@ protocol ArrivedMessages {
 extension Batch: ArrivedMessages {}
 
 /// Messages in order of arrival, with their bytes. Reused.
-struct MessageBox: ArrivedMessages {
+struct MessageBox: ~Copyable, ArrivedMessages {
   private(set) var arena = ByteArena()
   private(set) var messages: [Message] = []
 

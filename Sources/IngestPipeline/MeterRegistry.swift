@@ -28,7 +28,8 @@ public final class MeterRegistry: Sendable {
   let keys: [String: [UInt8]]
 
   private init(
-    arena: ByteArena, tables: [DeviceTable], strangers: [DeviceTable], keys: [String: [UInt8]]
+    arena: consuming ByteArena, tables: [DeviceTable], strangers: [DeviceTable],
+    keys: [String: [UInt8]]
   ) {
     self.arena = arena
     producers = tables[Int(ReadingKind.production.rawValue)]
@@ -125,7 +126,7 @@ private struct DeviceTable {
 }
 
 /// Takes rows of the registries into tables.
-private struct RegistryReader {
+private struct RegistryReader: ~Copyable {
   var arena = ByteArena()
   var tables = ReadingKind.allCases.map { _ in DeviceTable() }
   var strangers = ReadingKind.allCases.map { _ in DeviceTable() }

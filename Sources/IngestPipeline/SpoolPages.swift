@@ -5,7 +5,7 @@ import PayloadDecoding
 import Spool
 
 /// Where the reader of a spool stands.
-struct SpoolPages {
+struct SpoolPages: ~Copyable {
   /// The last of the spool's messages that a batch holds, and the salvage that its number holds for.
   struct Place {
     var through: Int64
@@ -13,7 +13,7 @@ struct SpoolPages {
   }
 
   /// Messages that were read and are not in a batch yet: those from `next` on.
-  private var page: SpooledMessages?
+  private var page = SpooledMessages()
   private var next = 0
   private var generation = 0
 
@@ -23,7 +23,8 @@ struct SpoolPages {
   mutating func fill(
     _ batch: Batch, from spool: WorkerSpool, by reference: ReferenceData, isFull: (Batch) -> Bool
   ) -> Place? {
-    guard let page = turned(spool), next < page.count else { return nil }
+    if next == page.count || generation != spool.generation { turn(spool) }
+    guard next < page.count else { return nil }
     while next < page.count, !isFull(batch) {
       let message = page.messages[next]
       batch.add(
@@ -34,12 +35,9 @@ struct SpoolPages {
     return Place(through: page.messages[next - 1].sequence, generation: generation)
   }
 
-  /// The page that is not used up, or the next one.
-  private mutating func turned(_ spool: WorkerSpool) -> SpooledMessages? {
-    if let page, next < page.count, generation == spool.generation { return page }
+  private mutating func turn(_ spool: WorkerSpool) {
     page = spool.oldest(limit: 10_000, bytes: 8 << 20)
     next = 0
     generation = spool.generation
-    return page
   }
 }

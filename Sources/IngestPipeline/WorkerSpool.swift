@@ -81,7 +81,7 @@ final class WorkerSpool {
   ///
   /// A message that waits too long drops nothing: the spool takes no more until it is drained, and
   /// the broker keeps the rest.
-  func append(_ messages: some ArrivedMessages) -> Bool {
+  func append(_ messages: borrowing some ArrivedMessages & ~Copyable) -> Bool {
     guard let spool, isDue else { return false }
     do throws(SpoolError) {
       if let oldest = spool.oldestReceivedAt, isTooOld(oldest) {
@@ -110,14 +110,14 @@ final class WorkerSpool {
   /// The number of the message that was appended last.
   var lastSequence: Int64 { spool?.lastSequence ?? 0 }
 
-  /// The next messages to drain; nil when there are none or they cannot be read.
-  func oldest(limit: Int, bytes: Int) -> SpooledMessages? {
-    guard let spool, !spool.isEmpty, isDue else { return nil }
+  /// The next messages to drain; empty when there are none or they cannot be read.
+  func oldest(limit: Int, bytes: Int) -> SpooledMessages {
+    guard let spool, !spool.isEmpty, isDue else { return SpooledMessages() }
     do throws(SpoolError) {
       return try spool.oldest(limit: limit, bytes: bytes)
     } catch {
       failed(error)
-      return nil
+      return SpooledMessages()
     }
   }
 

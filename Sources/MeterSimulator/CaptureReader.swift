@@ -46,26 +46,20 @@ public final class CaptureReader {
   public func withMessage<Value>(_ body: (Span<UInt8>, Span<UInt8>) throws -> Value) rethrows
     -> Value
   {
-    let arena = arena
-    return try body(arena[message.topic], arena[message.payload])
+    try arena.lend(message.topic, message.payload, to: body)
   }
 
   /// Reads the next line.
   ///
   /// - Throws: ``CaptureError`` when the file itself cannot be read on.
   public func next() throws -> Step {
-    var problem: String?
     do {
-      let hasLine = try lines.next { bytes, _ in
-        arena.removeAll()
-        let line = arena.append(bytes)
-        problem = read(line)
-      }
-      guard hasLine else { return .end }
+      guard let line = try lines.next() else { return .end }
+      arena.removeAll()
+      return read(arena.append(line)).map { .broken("\(place): \($0)") } ?? .message
     } catch let error as CaptureError where error.allowsNextLine {
       return .broken(error.description)
     }
-    return problem.map { .broken("\(place): \($0)") } ?? .message
   }
 
   /// - Returns: what is wrong with the line, or nil.

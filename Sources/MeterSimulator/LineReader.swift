@@ -58,22 +58,18 @@ public final class LineReader {
     buffer.deallocate()
   }
 
-  /// Hands the next line that is not blank to `body`, with its number.
+  /// Lends the next line that is not blank; nil when there is none. ``lineNumber`` is its number.
   ///
-  /// The bytes are valid only within `body`; `LineReader.padding` more bytes behind them are
+  /// The bytes are valid until the next call; `LineReader.padding` more bytes behind them are
   /// readable and mean nothing.
-  /// - Returns: false when there is no further line; `body` was not called then.
-  /// - Throws: what `body` throws, or `CaptureError`: after `lineTooLong` the next call goes on
-  ///   behind that line, after any other code it returns false.
-  public func next(
-    _ body: (_ line: UnsafeRawBufferPointer, _ lineNumber: Int) throws -> Void
-  ) throws -> Bool {
+  /// - Throws: `CaptureError`: after `lineTooLong` the next call goes on behind that line, after any
+  ///   other code it returns nil.
+  // Not a closure that is lent the line: what it captures would be counted for each of them.
+  public func next() throws -> UnsafeRawBufferPointer? {
     while let range = try nextLine() {
-      if range.isEmpty { continue }
-      try body(UnsafeRawBufferPointer(rebasing: buffer[range]), lineNumber)
-      return true
+      if !range.isEmpty { return UnsafeRawBufferPointer(rebasing: buffer[range]) }
     }
-    return false
+    return nil
   }
 
   /// The next line's place in the buffer, without its ending.

@@ -123,7 +123,7 @@ public func copyPlainString(
 ) -> (text: ByteSlice, next: Int)? {
   arena.pad(by: JSONParser.padding)
   var next: Int?
-  let text = arena.append(capacity: end - start + 16) { bytes, room in
+  let text = arena.append(capacity: end - start + 32) { bytes, room in
     var count = 0
     let after = csj_copy_plain_string(bytes + start, bytes + end, room, &count)
     guard let after else { return 0 }

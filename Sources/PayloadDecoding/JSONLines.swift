@@ -3,7 +3,7 @@
 import EnergyReadings
 
 /// Prints values of a document that ``JSONParser`` holds; 32 levels deep at most, as it was parsed.
-struct JSONLines {
+struct JSONLines: ~Copyable {
   let parser: JSONParser
   let arena: ByteArena
   let target: JSONTarget
@@ -12,7 +12,8 @@ struct JSONLines {
   private(set) var lines: [PrintedLine] = []
 
   init(
-    parser: JSONParser, arena: ByteArena, target: JSONTarget, note: String, limits: PrintLimits
+    parser: JSONParser, arena: consuming ByteArena, target: JSONTarget, note: String,
+    limits: PrintLimits
   ) {
     self.parser = parser
     self.arena = arena

@@ -101,7 +101,6 @@ extension PayloadDecoder {
         throw Rejection(.wrongType, path: "$", detail: "expected an object")
       }
       try decoded.accept(frame, at: place) { (reading) throws(Rejection) in
-        var fields = ReadingFields(parser)
         try fields.read(node, into: &reading, in: &arena)
         return fields.unknown
       }

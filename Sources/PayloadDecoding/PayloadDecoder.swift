@@ -9,9 +9,14 @@ public struct PayloadDecoder {
   /// Most readings in one payload.
   public static let maximumReadings = 10_000
 
-  let parser = JSONParser()
+  let parser: JSONParser
+  /// Of the own format.
+  let fields: ReadingFields
 
-  public init() {}
+  public init() {
+    parser = JSONParser()
+    fields = ReadingFields(parser)
+  }
 
   /// Decodes `message`, whose bytes stand in `arena`; `decoded` is emptied first.
   ///

@@ -47,11 +47,12 @@ enum ReadingField: UInt32, CaseIterable {
   }
 }
 
-/// What the payload says of a reading in the making.
+/// What the payload says of a reading in the making. Kept and used again, since to make one for each
+/// reading would count a reference to the parser.
 ///
 /// The reading itself is filled where it will stay: copied right after its parts were written, it would
 /// be read in larger pieces than it was written in, which the processor cannot forward.
-struct ReadingFields: ~Copyable {
+final class ReadingFields {
   /// Fields that the payload names, be it as `null`.
   private var named: UInt32 = 0
   /// Fields with a value.
@@ -62,9 +63,10 @@ struct ReadingFields: ~Copyable {
   init(_ parser: JSONParser) { self.parser = parser }
 
   /// Reads every member of the object at `object` into `reading`.
-  mutating func read(
+  func read(
     _ object: Int, into reading: inout Reading, in arena: inout ByteArena
   ) throws(Rejection) {
+    (named, seen, unknown) = (0, 0, 0)
     let end = parser[object].next
     var index = object + 1
     while index < end {

@@ -47,7 +47,7 @@ public struct RegistryDocument: Sendable, Equatable {
 ///
 /// Parsed by simdjson: Foundation's own parser (Swift 6.3) ends the program with a trap at a document
 /// that breaks off more than 512 levels deep, and makes binary fractions of decimals.
-private struct RegistryJSONReader {
+private struct RegistryJSONReader: ~Copyable {
   private let parser = JSONParser()
   private var arena: ByteArena
   private let text: ByteSlice

@@ -31,10 +31,12 @@ struct BatteryBook {
   }
 
   /// - Parameter batteries: what the operations' devices are slices of.
-  init(_ operations: [Operation], of batteries: ByteArena) {
+  init(_ operations: [Operation], of batteries: borrowing ByteArena) {
     ids = arrayLiteral(operations.map(\.id.description))
     oppositeIDs = arrayLiteral(operations.map(\.opposite.description))
-    devices = arrayLiteral(operations.map { batteries.string($0.device) })
+    var names: [String] = []
+    for operation in operations { names.append(batteries.string(operation.device)) }
+    devices = arrayLiteral(names)
     times = arrayLiteral(operations.map(\.time.description))
     amounts = arrayLiteral(operations.map { FixedPoint.text($0.microKWh, scale: 6) })
   }

@@ -46,7 +46,7 @@ final class ChargeReports {
   /// Locks the batteries, and those of operations that will be stored, in one order: to lock some
   /// before and some after could make two transactions wait for each other.
   func lock(
-    with operations: [BatteryBook.Operation], of others: ByteArena,
+    with operations: [BatteryBook.Operation], of others: borrowing ByteArena,
     over connection: PostgresConnection
   ) throws(PostgresError) {
     var ids = ArrayParameter(.text, capacity: reports.count + operations.count)

@@ -9,7 +9,7 @@ public struct SpoolLimits: Sendable, Equatable {
   /// Bytes of all messages: topic, payload and 20 for each; default 1 GiB. The file is about a tenth
   /// larger, and beside it stands a log of up to 32 MiB, or the size of the largest append.
   public var bytes: Int
-  /// Age from which on ``Spool/expired(at:limit:bytes:)`` hands a message out; default 7 days.
+  /// Age of the oldest message from which on the spool's owner takes no more; default 7 days.
   public var age: Duration
 
   public init(bytes: Int = 1 << 30, age: Duration = .seconds(7 * 86_400)) {
@@ -161,7 +161,7 @@ public final class Spool {
   private func rest(after last: Int64) throws(SpoolError) -> (bytes: Int, oldest: Timestamp?) {
     if last == marker.appended { return (0, nil) }
     let removed = try table().bytes(marker.removed + 1...last)
-    let next = try read(from: last + 1, limit: 1, bytes: 1) { _ in true }
+    let next = try read(from: last + 1, limit: 1, bytes: 1)
     return (bytes - removed, next.messages.first?.receivedAt)
   }
 
@@ -190,27 +190,11 @@ public final class Spool {
   ///   - bytes: of topics and payloads, at most; a single message may have more.
   /// - Throws: ``SpoolError``: `.damaged`, `.disk`.
   public func oldest(limit: Int, bytes: Int = 32 << 20) throws(SpoolError) -> SpooledMessages {
-    try read(from: marker.removed + 1, limit: limit, bytes: bytes) { _ in true }
-  }
-
-  /// The first messages, as far as they are older than ``SpoolLimits/age``.
-  ///
-  /// They stay until ``remove(through:)``: nothing is dropped because it is old.
-  public func expired(
-    at now: Timestamp, limit: Int, bytes: Int = 32 << 20
-  ) throws(SpoolError) -> SpooledMessages {
-    let age = Int64(limits.age / .microseconds(1))
-    let bound = Timestamp(microseconds: now.microseconds - age)
-    guard let oldestReceivedAt, oldestReceivedAt < bound else {
-      return SpooledMessages(capacity: 0)
-    }
-    return try read(from: marker.removed + 1, limit: limit, bytes: bytes) {
-      $0.receivedAt < bound
-    }
+    try read(from: marker.removed + 1, limit: limit, bytes: bytes)
   }
 
   private func read(
-    from first: Int64, limit: Int, bytes: Int, while isWanted: (SpoolRecord) -> Bool
+    from first: Int64, limit: Int, bytes: Int
   ) throws(SpoolError) -> SpooledMessages {
     var found = SpooledMessages(capacity: min(bytes, 1 << 20))
     if limit <= 0 || isEmpty { return found }
@@ -223,9 +207,7 @@ public final class Spool {
           detail: "message \(first + Int64(found.count)) is not what was written")
       }
       let size = record.topic.count + record.payload.count
-      guard isWanted(record), found.isEmpty || found.arena.count + size <= bytes else {
-        return false
-      }
+      guard found.isEmpty || found.arena.count + size <= bytes else { return false }
       found.append(record, of: bytesOfRow, sequence: sequence)
       return found.count < limit
     }

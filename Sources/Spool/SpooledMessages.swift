@@ -15,7 +15,7 @@ public struct SpooledMessage: Sendable, Hashable {
 }
 
 /// Messages in the order of arrival, with their bytes. Empty when nothing is spooled.
-public struct SpooledMessages: Sendable {
+public struct SpooledMessages: ~Copyable, Sendable {
   /// What the slices of ``messages`` point into.
   public private(set) var arena: ByteArena
   public private(set) var messages: [SpooledMessage] = []
@@ -25,7 +25,8 @@ public struct SpooledMessages: Sendable {
   /// What to hand to ``Spool/remove(through:)`` once these are stored; nil when empty.
   public var lastSequence: Int64? { messages.last?.sequence }
 
-  init(capacity: Int) { arena = ByteArena(capacity: capacity) }
+  /// - Parameter capacity: bytes to make room for.
+  public init(capacity: Int = 0) { arena = ByteArena(capacity: capacity) }
 
   /// Copies a record that ``SpoolRecord`` has read.
   mutating func append(_ record: SpoolRecord, of bytes: Span<UInt8>, sequence: Int64) {

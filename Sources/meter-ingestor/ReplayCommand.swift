@@ -70,18 +70,27 @@ struct CaptureFiles: Sendable {
     var broken = 0
     for file in files {
       let reader = try CaptureReader(file: file)
-      reading: while true {
-        switch try reader.next() {
-        case .message: if try !body(reader) { return broken }
-        case .broken(let problem):
-          standardError(problem)
-          broken += 1
-          if isStrict { return broken }
-        case .end: break reading
-        }
-      }
+      while try advance(reader, &broken) { if try !body(reader) { return broken } }
+      if isStrict, broken > 0 { break }
     }
     return broken
+  }
+
+  /// Steps to the next message of a file.
+  ///
+  /// - Parameter broken: counts the lines that could not be read; each is told.
+  /// - Returns: false at the end of the file or, where that is asked for, at a line that cannot be read.
+  func advance(_ reader: CaptureReader, _ broken: inout Int) throws -> Bool {
+    while true {
+      switch try reader.next() {
+      case .message: return true
+      case .broken(let problem):
+        standardError(problem)
+        broken += 1
+        if isStrict { return false }
+      case .end: return false
+      }
+    }
   }
 }
 
@@ -166,17 +175,14 @@ private struct DirectReplay {
     var progress = ProgressLine()
     var readings = 0
     let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
-    let broken = try capture.readAll { reader in
-      reader.withMessage { topic, payload in
-        batch.add(
-          topic: topic, payload: payload, receivedAt: reader.heardAt ?? .lastTick, by: reference)
-      }
-      if batch.count >= batchSize {
+    var broken = 0
+    for file in capture.files where !(capture.isStrict && broken > 0) {
+      let reader = try CaptureReader(file: file)
+      while try fill(batch, from: reader, of: capture, &broken, by: reference, stop) {
         readings += batch.count
         batch = try commits.exchange(batch)
         progress.show(readings, "readings")
       }
-      return !stop.isSet
     }
     readings += batch.count
     if !batch.isEmpty { _ = try commits.exchange(batch) }
@@ -188,6 +194,25 @@ private struct DirectReplay {
     report.cpuMicrosecondsPerReading = (used * 100).rounded() / 100
     try report.print(json: json)
     return broken
+  }
+
+  /// Adds messages to the batch. Apart, since a batch that may be exchanged meanwhile would be counted a
+  /// reference to for every message.
+  ///
+  /// - Returns: whether it is full; false at the end of the file, and when the program is to stop.
+  private func fill(
+    _ batch: Batch, from reader: CaptureReader, of capture: CaptureFiles, _ broken: inout Int,
+    by reference: ReferenceData, _ stop: StopSignal
+  ) throws -> Bool {
+    while batch.count < batchSize {
+      if stop.isSet { return false }
+      guard try capture.advance(reader, &broken) else { return false }
+      reader.withMessage { topic, payload in
+        batch.add(
+          topic: topic, payload: payload, receivedAt: reader.heardAt ?? .lastTick, by: reference)
+      }
+    }
+    return true
   }
 
   private func makeBatch() -> Batch {

@@ -81,7 +81,8 @@ struct FormatBench {
 
   /// Readings in a message; 0 where anything in it is turned away.
   private func readings(_ topic: [UInt8], _ payload: [UInt8]) -> Int {
-    var (arena, decoded) = (ByteArena(), DecodedReadings())
+    var arena = ByteArena()
+    var decoded = DecodedReadings()
     decoder.decode(message(topic, payload, in: &arena), from: sources, in: &arena, into: &decoded)
     return decoded.rejected.isEmpty ? decoded.accepted.count + decoded.samples.count : 0
   }
@@ -96,7 +97,8 @@ struct FormatBench {
   }
 
   private func measure(_ example: Example, _ rounds: Int, _ meter: CostMeter) -> FormatCost {
-    var (arena, decoded) = (ByteArena(capacity: 1 << 20), DecodedReadings())
+    var arena = ByteArena(capacity: 1 << 20)
+    var decoded = DecodedReadings()
     let costs = (0..<rounds + 2).map { _ in
       meter.costs {
         for number in 0..<FormatBench.messages {

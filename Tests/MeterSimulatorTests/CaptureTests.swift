@@ -34,9 +34,9 @@ private struct Line: Decodable {
 private func records(of file: String) throws -> [CaptureRecord] {
   let reader = try LineReader(file: file)
   var records: [CaptureRecord] = []
-  while try reader.next({ line, _ in
+  while let line = try reader.next() {
     records.append(try JSONDecoder().decode(Line.self, from: Data(line)).record)
-  }) {}
+  }
   return records
 }
 

@@ -50,10 +50,8 @@ import Testing
     try withScratchFile("payload.gz") { file in
       try write(record.payload, to: file)
       let reader = try LineReader(file: file)
-      var first: UInt8?
-      #expect(try reader.next { line, _ in first = line.first })
-      #expect(first == UInt8(ascii: "{"))
-      #expect(try !reader.next { _, _ in })
+      #expect(try reader.next()?.first == UInt8(ascii: "{"))
+      #expect(try reader.next() == nil)
     }
   }
 

@@ -11,10 +11,8 @@ private func lines(of file: String) throws -> (read: [String], errors: [CaptureE
   var errors: [CaptureError] = []
   while true {
     do {
-      let wasThere = try reader.next { line, number in
-        read.append("\(number):\(String(decoding: line, as: UTF8.self))")
-      }
-      if !wasThere { return (read, errors) }
+      guard let line = try reader.next() else { return (read, errors) }
+      read.append("\(reader.lineNumber):\(String(decoding: line, as: UTF8.self))")
     } catch let error as CaptureError {
       errors.append(error)
     }
@@ -137,35 +135,15 @@ private func line(topic: String) -> String {
     }
   }
 
-  @Test func anErrorOfTheBodyLosesNoOtherLine() throws {
-    struct Stop: Error {}
-    try withScratchFile("lines.txt") { file in
-      try write("one\ntwo\nthree\n".utf8, to: file)
-      let reader = try LineReader(file: file)
-      var numbers: [Int] = []
-      for _ in 0..<3 {
-        #expect(throws: Stop.self) {
-          try reader.next { _, number in
-            numbers.append(number)
-            throw Stop()
-          }
-        }
-      }
-      #expect(numbers == [1, 2, 3])
-      #expect(try !reader.next { _, _ in })
-    }
-  }
-
   @Test func bytesBehindALineAreReadable() throws {
     try withScratchFile("lines.txt") { file in
       // Fills the first block to its last byte.
       try write(Array(repeating: UInt8(ascii: "x"), count: 1 << 20), to: file)
       let reader = try LineReader(file: file)
-      _ = try reader.next { line, _ in
-        let padded = UnsafeRawBufferPointer(
-          start: line.baseAddress, count: line.count + LineReader.padding)
-        #expect(padded.suffix(LineReader.padding).allSatisfy { $0 == 0 })
-      }
+      let line = try #require(try reader.next())
+      let padded = UnsafeRawBufferPointer(
+        start: line.baseAddress, count: line.count + LineReader.padding)
+      #expect(padded.suffix(LineReader.padding).allSatisfy { $0 == 0 })
     }
   }
 

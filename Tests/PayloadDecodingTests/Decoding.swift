@@ -4,7 +4,7 @@ import EnergyReadings
 import PayloadDecoding
 
 /// What became of one message.
-struct Outcome {
+final class Outcome {
   var readings: [Reading] = []
   var readingIndices: [Int32?] = []
   var rejections: [Rejection] = []
@@ -62,7 +62,7 @@ func decode(
   from sources: SourceTable = .none, receivedAt: Timestamp = Timestamp(microseconds: 0),
   isLive: Bool = true
 ) -> Outcome {
-  var outcome = Outcome()
+  let outcome = Outcome()
   var decoded = DecodedReadings()
   let topicBytes = Array(topic.utf8)
   var message = Message(

@@ -8,7 +8,7 @@ import SeededRandom
 import Testing
 
 /// A parsed document with what it stands in.
-private struct Document {
+private final class Document {
   var arena = ByteArena()
   let parser: JSONParser
   let error: JSONError?

@@ -6,7 +6,7 @@ import TestServices
 import Testing
 
 /// A batch of rows in the making.
-struct ReadingRows {
+struct ReadingRows: ~Copyable {
   let rows = BatchRows()
   var arena = ByteArena()
 

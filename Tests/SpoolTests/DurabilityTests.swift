@@ -35,7 +35,8 @@ import Testing
         #expect((notes.removed + 1...notes.removing + 1).contains(first), "round \(round)")
         #expect(spooled.messages.map(\.sequence) == Array(first...last))
         for message in spooled.messages {
-          #expect(NumberedMessage(message, of: spooled) == NumberedMessage(message.sequence))
+          let found = NumberedMessage(message, of: spooled)
+          #expect(found == NumberedMessage(message.sequence))
         }
       } else {
         #expect(notes.removing >= notes.appended, "round \(round)")

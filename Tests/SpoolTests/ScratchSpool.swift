@@ -54,7 +54,7 @@ struct NumberedMessage: Equatable {
   }
 
   /// What came back from a spool.
-  init(_ message: SpooledMessage, of spooled: SpooledMessages) {
+  init(_ message: SpooledMessage, of spooled: borrowing SpooledMessages) {
     topic = Array(spooled.arena.bytes[message.topic.range])
     payload = Array(spooled.arena.bytes[message.payload.range])
     receivedAt = message.receivedAt
@@ -76,7 +76,9 @@ extension Spool {
   /// All messages; they stay.
   func all() throws -> [NumberedMessage] {
     let spooled = try oldest(limit: .max, bytes: 1 << 30)
-    return spooled.messages.map { NumberedMessage($0, of: spooled) }
+    var found: [NumberedMessage] = []
+    for message in spooled.messages { found.append(NumberedMessage(message, of: spooled)) }
+    return found
   }
 }
 

@@ -89,20 +89,6 @@ import Testing
     #expect(try spool.oldest(limit: 10, bytes: 1).count == 1)
   }
 
-  @Test func oldMessagesAreHandedOutAndStayUntilRemoved() throws {
-    let spool = try scratch.spool(SpoolLimits(age: .milliseconds(100)))
-    try spool.append(1...200)
-    // A message every millisecond: at 150 ms, the first 49 are older than 100.
-    let now = Timestamp(microseconds: NumberedMessage(150).receivedAt.microseconds)
-    let expired = try spool.expired(at: now, limit: 1_000)
-    #expect(expired.messages.map(\.sequence) == Array(1...49))
-    #expect(try spool.expired(at: now, limit: 10).count == 10)
-    #expect(spool.depth == 200)
-    try spool.remove(through: try #require(expired.lastSequence))
-    #expect(try spool.expired(at: now, limit: 1_000).isEmpty)
-    try expect(spool, holds: 50...200)
-  }
-
   /// 60 rounds of random appends, removals and reopenings against an array.
   @Test(arguments: [1, 2, 3] as [UInt64])
   func behavesLikeAQueue(seed: UInt64) throws {

@@ -68,8 +68,8 @@ ptrdiff_t csj_unescape(csj_parser *parser, const uint8_t *source, uint8_t *desti
 // Copies the text of a string that begins at `source`, just after its opening quote, and resolves its
 // escapes of two characters. Returns what follows the closing quote; NULL where there is none before
 // `end`, or the text holds anything but ASCII and such escapes: then csj_parse is to look at it.
-// Sixteen bytes behind `end` are readable, and `destination` holds as many bytes as the string, and
-// sixteen more.
+// Thirty-two bytes behind `end` are readable, and `destination` holds as many bytes as the string, and
+// thirty-two more.
 const uint8_t *csj_copy_plain_string(const uint8_t *source, const uint8_t *end,
                                      uint8_t *destination, size_t *length);
 

@@ -139,7 +139,7 @@ public final class MeterStates: Sendable {
 
 /// An open-addressing hash table with linear probing. Entries stand in order of first sight, but
 /// those that are forgotten.
-private struct MeterStateTable {
+private struct MeterStateTable: ~Copyable {
   private struct Entry {
     var kind: ReadingKind
     var hasChanged: Bool

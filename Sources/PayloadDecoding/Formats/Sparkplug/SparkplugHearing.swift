@@ -200,9 +200,8 @@ struct SparkplugHearing {
       unexplained = unexplained ?? (number, "$.alias", "explained the alias \(alias) then")
       return
     }
-    let texts = birth.texts
-    let name = arena.append(texts[known.name])
-    try take(number, metric, name, known, texts, heard, parser, &arena, &decoded)
+    let name = arena.append(birth.texts[known.name])
+    try take(number, metric, name, known, birth.texts, heard, parser, &arena, &decoded)
   }
 
   /// Whether a message that is tried again was sent after an alias got its meaning, and before anything
