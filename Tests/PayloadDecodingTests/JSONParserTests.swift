@@ -14,13 +14,16 @@ private final class Document {
   let error: JSONError?
 
   /// - Parameter tail: what stands behind the document, as in a batch.
-  init(_ bytes: [UInt8], _ parser: JSONParser = JSONParser(), tail: StaticString = "\"}]}") {
+  init(
+    _ bytes: [UInt8], _ parser: JSONParser = JSONParser(), tail: StaticString = "\"}]}",
+    checksEscapes: Bool = true
+  ) {
     self.parser = parser
     _ = arena.append("{\"")
     let text = arena.append(bytes.span)
     _ = arena.append(tail)
     do throws(JSONError) {
-      try parser.parse(text, in: &arena)
+      try parser.parse(text, in: &arena, checksEscapes: checksEscapes)
       error = nil
     } catch {
       self.error = error
@@ -84,6 +87,39 @@ private func foundation(_ bytes: [UInt8]) -> Any? {
     ("[1.]", .badNumber), ("[\"\\x\"]", .badString), ("{\"\\uD800\":1}", .badString),
     ("{\"a\":}", .syntax), ("[1}", .syntax), ("[tru]", .syntax), ("nul", .syntax),
   ]
+
+  /// What is copied in blocks is what the parser makes of it, wherever an escape falls, and what it does
+  /// not read is left to the parser.
+  @Test func plainStringsAreCopiedAsTheParserReadsThem() throws {
+    var random = SeededGenerator(seed: 0x5717)
+    let plain = [
+      "a", "{", "longer than a block of sixteen", #"\""#, #"\""#, #"\""#, #"\\"#, #"\n"#, #"\/"#,
+    ]
+    let others = [#"\u0041"#, "ไ", #"\x"#, "\u{1}"]
+    var (copied, left) = (0, 0)
+    for _ in 0..<20_000 {
+      let isPlain = random.oneIn(2)
+      let text = (0..<random.number(0...40)).map { _ in
+        isPlain || !random.oneIn(20) ? random.element(of: plain) : random.element(of: others)
+      }.joined()
+      let document = Document(Array("\"\(text)\"".utf8), tail: #"\\","#, checksEscapes: false)
+      let start = 3
+      let end = document.arena.count
+      let copy = copyPlainString(from: start, before: end, in: &document.arena)
+      if let copy {
+        try #require(document.error == nil, "\(text)")
+        let whole = document.parser[0]
+        let expected = document.parser.unescaped(whole.value, in: &document.arena)
+        #expect(document.text(copy.text) == document.text(expected), "\(text)")
+        #expect(copy.next == whole.value.range.upperBound + 1, "\(text)")
+        copied += 1
+      } else {
+        #expect(!isPlain, "\(text)")
+        left += 1
+      }
+    }
+    #expect(copied > 10_000 && left > 2_000, "\(copied) \(left)")
+  }
 
   @Test(arguments: errors)
   func errorsAreTold(text: String, code: JSONError.Code) throws {
