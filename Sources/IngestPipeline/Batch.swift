@@ -65,6 +65,9 @@ public final class Batch {
   /// Readings taken, good and bad.
   @exclusivity(unchecked) public internal(set) var count = 0
   public var isEmpty: Bool { messages.isEmpty }
+  /// Bytes at which a batch is to be closed whatever it counts: 32 MiB, so that large messages, or many
+  /// that hold no reading, cannot fill the memory.
+  public static let maximumBytes = 32 << 20
   /// Bytes that the batch's messages and texts occupy.
   public var byteCount: Int { arena.count }
   public var messageCount: Int { messages.count }

@@ -117,7 +117,7 @@ final class CommitPath {
 
   private var isFilled: Bool {
     isFilled(open) || inbox.messageCount >= settings.batchSize
-      || inbox.byteCount >= CommitPath.maximumBytes
+      || inbox.byteCount >= Batch.maximumBytes
   }
 
   /// While another batch is committed, the open one cannot be closed anyway: it may grow, so that what
@@ -126,14 +126,11 @@ final class CommitPath {
   private func isFilled(_ batch: Batch) -> Bool {
     let size = settings.batchSize
     return batch.count >= size * (isPending ? 4 : 1) || batch.messageCount >= size * 2
-      || batch.byteCount >= CommitPath.maximumBytes
+      || batch.byteCount >= Batch.maximumBytes
   }
 
   /// Whether ``close()`` would close something.
   var isClosable: Bool { !isPending && !(open.isEmpty && inbox.isEmpty) }
-
-  /// Bytes at which a batch closes whatever it counts, so that large messages cannot fill the memory.
-  private static let maximumBytes = 32 << 20
 
   /// Whether more may be taken at all.
   ///

@@ -190,8 +190,10 @@ private struct DirectReplay {
     progress.end()
     var report = LedgerReport(
       services.registry, seconds: (ContinuousClock.now - start) / .seconds(1))
-    let used = (processCPUSeconds() - cpu) * 1e6 / Double(max(readings, 1))
-    report.cpuMicrosecondsPerReading = (used * 100).rounded() / 100
+    if readings > 0 {
+      let used = (processCPUSeconds() - cpu) * 1e6 / Double(readings)
+      report.cpuMicrosecondsPerReading = (used * 100).rounded() / 100
+    }
     try report.print(json: json)
     return broken
   }
@@ -204,7 +206,7 @@ private struct DirectReplay {
     _ batch: Batch, from reader: CaptureReader, of capture: CaptureFiles, _ broken: inout Int,
     by reference: ReferenceData, _ stop: StopSignal
   ) throws -> Bool {
-    while batch.count < batchSize {
+    while batch.count < batchSize, batch.byteCount < Batch.maximumBytes {
       if stop.isSet { return false }
       guard try capture.advance(reader, &broken) else { return false }
       reader.withMessage { topic, payload in

@@ -122,7 +122,7 @@ private struct Validation {
         batch.add(
           topic: topic, payload: payload, receivedAt: reader.heardAt ?? .now, by: reference)
       }
-      if batch.count >= settings.worker.batchSize || batch.byteCount >= 32 << 20 {
+      if batch.count >= settings.worker.batchSize || batch.byteCount >= Batch.maximumBytes {
         try judge(places, connection, &report)
         places.removeAll(keepingCapacity: true)
         progress.show(report.readings, "readings")

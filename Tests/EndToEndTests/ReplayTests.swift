@@ -132,6 +132,39 @@ import Testing
     #expect(counts.duplicate == 1)
   }
 
+  /// 400 MB of messages that hold no reading: no batch is ever full of readings.
+  @Test func aCaptureOfOtherMessagesNeedsLittleMemory() async throws {
+    let folder = scratchFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let pipe = folder + "/capture"
+    try #require(mkfifo(pipe, 0o600) == 0)
+    // A program that ends early must not end this one.
+    signal(SIGPIPE, SIG_IGN)
+    var child = try ChildProcess(
+      [TestServices.program, "replay", "--direct", "--json", pipe],
+      environment: ["POSTGRES_URL": try TestServices.migratedDatabase()], output: folder + "/out")
+    defer { kill(child.pid, SIGKILL) }
+    var descriptor: Int32 = -1
+    try await eventually("the capture is read") {
+      descriptor = open(pipe, O_WRONLY | O_NONBLOCK)
+      return descriptor >= 0
+    }
+    _ = fcntl(descriptor, F_SETFL, 0)
+    let writer = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    let line =
+      #"{"t_ms":0,"topic":"gridtokenx/v1/ingestor/w/status","qos":1,"payload":""#
+      + String(repeating: "x", count: 1_000) + "\"}\n"
+    let block = Data(String(repeating: line, count: 1_000).utf8)
+    for _ in 0..<400 { try writer.write(contentsOf: block) }
+    let status = try String(contentsOfFile: "/proc/\(child.pid)/status", encoding: .utf8)
+    let peak = try #require(status.firstMatch(of: #/VmHWM:\s*(\d+) kB/#).flatMap { Int($0.1) })
+    try writer.close()
+    let ended = child.waitForExit(atMost: .seconds(30))
+    let output = try String(contentsOfFile: folder + "/out", encoding: .utf8)
+    #expect(ended == 0, "\(output)")
+    #expect(peak < 256 << 10, "\(peak) KiB")
+  }
+
   /// What `capture` hears, `replay` says again, word for word.
   @Test func aCaptureComesBack() async throws {
     let services = TestServices.shared
