@@ -145,8 +145,17 @@ extension Span where Element == UInt8 {
   public func elementsEqual(_ text: StaticString) -> Bool {
     guard count == text.utf8CodeUnitCount else { return false }
     // A static string's bytes live as long as the program.
-    let other = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-    for index in indices where self[index] != other[index] { return false }
+    let other = UnsafeRawPointer(text.utf8Start)
+    var index = 0
+    while index + 8 <= count {
+      let word = other.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+      if self.word(at: index) != word { return false }
+      index += 8
+    }
+    while index < count {
+      if self[index] != other.load(fromByteOffset: index, as: UInt8.self) { return false }
+      index += 1
+    }
     return true
   }
 

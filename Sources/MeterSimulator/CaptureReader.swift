@@ -56,6 +56,8 @@ public final class CaptureReader {
     do {
       guard let line = try lines.next() else { return .end }
       arena.removeAll()
+      message = CaptureMessage()
+      if message.readAsWritten(line, in: &arena) { return .message }
       return read(arena.append(line)).map { .broken("\(place): \($0)") } ?? .message
     } catch let error as CaptureError where error.allowsNextLine {
       return .broken(error.description)
@@ -85,8 +87,6 @@ private struct CaptureMessage {
   mutating func read(
     _ line: ByteSlice, _ parser: JSONParser, in arena: inout ByteArena
   ) -> String? {
-    if readAsWritten(line, in: &arena) { return nil }
-    self = CaptureMessage()
     do throws(JSONError) {
       // Most of a line is the payload's escapes: they are looked at once, when they are resolved.
       try parser.parse(line, in: &arena, checksEscapes: false)
@@ -105,16 +105,20 @@ private struct CaptureMessage {
   }
 
   /// Reads a line as this program writes nearly all of them, `{"t_ms":0,"topic":"…","qos":1,
-  /// "payload":"…"}` in ASCII: a third of what JSON's parser needs for it.
+  /// "payload":"…"}` in ASCII: a third of what JSON's parser needs for it, and no copy but of the texts.
   ///
-  /// - Returns: false for any other line, whatever is in it.
-  private mutating func readAsWritten(_ line: ByteSlice, in arena: inout ByteArena) -> Bool {
-    var cursor = LineCursor(line)
-    guard cursor.skip(#"{"t_ms":"#, in: arena), let time = cursor.digits(in: arena),
-      cursor.skip(#","topic":""#, in: arena), let topic = cursor.string(in: &arena),
-      cursor.skip(#","qos":"#, in: arena), let qos = cursor.digits(in: arena),
-      cursor.skip(#","payload":""#, in: arena), let payload = cursor.string(in: &arena),
-      cursor.skip("}", in: arena), cursor.isAtEnd, topic.count > 0
+  /// - Parameter line: lent by ``LineReader``, with its padding.
+  /// - Returns: false for any other line, whatever is in it; nothing has changed then.
+  mutating func readAsWritten(
+    _ line: UnsafeRawBufferPointer, in arena: inout ByteArena
+  ) -> Bool {
+    let line = line.bindMemory(to: UInt8.self).span
+    var cursor = LineCursor()
+    guard cursor.skip(#"{"t_ms":"#, of: line), let time = cursor.digits(of: line),
+      cursor.skip(#","topic":""#, of: line), let topic = cursor.string(of: line, to: &arena),
+      cursor.skip(#","qos":"#, of: line), let qos = cursor.digits(of: line),
+      cursor.skip(#","payload":""#, of: line), let payload = cursor.string(of: line, to: &arena),
+      cursor.skip("}", of: line), cursor.isAtEnd(of: line), topic.count > 0
     else { return false }
     self.time = time
     self.topic = topic
@@ -167,45 +171,34 @@ private struct CaptureMessage {
 
 /// A place in a line that is read from left to right.
 private struct LineCursor {
-  private var next: Int
-  private let end: Int
+  private var next = 0
 
-  init(_ line: ByteSlice) {
-    next = line.range.lowerBound
-    end = line.range.upperBound
-  }
-
-  var isAtEnd: Bool { next == end }
+  func isAtEnd(of line: Span<UInt8>) -> Bool { next == line.count }
 
   /// Steps over `text`, where it stands here.
-  mutating func skip(_ text: StaticString, in arena: borrowing ByteArena) -> Bool {
-    let count = text.utf8CodeUnitCount
-    guard end - next >= count,
-      arena[ByteSlice(offset: next, count: count)].elementsEqual(text)
-    else { return false }
-    next += count
+  mutating func skip(_ text: StaticString, of line: Span<UInt8>) -> Bool {
+    let end = next + text.utf8CodeUnitCount
+    guard end <= line.count, line.extracting(next..<end).elementsEqual(text) else { return false }
+    next = end
     return true
   }
 
   /// A number of at most 15 digits.
-  mutating func digits(in arena: borrowing ByteArena) -> Int64? {
-    let bytes = arena[ByteSlice(offset: next, count: min(16, end - next))]
+  mutating func digits(of line: Span<UInt8>) -> Int64? {
+    let first = next
     var value: Int64 = 0
-    var count = 0
-    while count < bytes.count, bytes[count] &- UInt8(ascii: "0") <= 9 {
-      value = value * 10 + Int64(bytes[count] &- UInt8(ascii: "0"))
-      count += 1
+    while next < line.count, next - first < 16, line[next] &- UInt8(ascii: "0") <= 9 {
+      value = value * 10 + Int64(line[next] &- UInt8(ascii: "0"))
+      next += 1
     }
-    guard 1...15 ~= count, count == 1 || bytes[0] != UInt8(ascii: "0") else { return nil }
-    next += count
+    let count = next - first
+    guard 1...15 ~= count, count == 1 || line[first] != UInt8(ascii: "0") else { return nil }
     return value
   }
 
   /// The rest of a string after its opening quote.
-  mutating func string(in arena: inout ByteArena) -> ByteSlice? {
-    guard let (text, after) = copyPlainString(from: next, before: end, in: &arena) else {
-      return nil
-    }
+  mutating func string(of line: Span<UInt8>, to arena: inout ByteArena) -> ByteSlice? {
+    guard let (text, after) = copyPlainString(of: line, from: next, to: &arena) else { return nil }
     next = after
     return text
   }

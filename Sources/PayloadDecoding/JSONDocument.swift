@@ -116,19 +116,23 @@ public final class JSONParser {
 /// Copies the plain text of a string that begins at `start`, just after its opening quote, to the end
 /// of the arena.
 ///
-/// - Returns: the text, and the place after the closing quote; nil where the string ends behind `end`,
-///   or holds anything but ASCII and escapes of two characters, which only ``JSONParser`` reads.
+/// - Parameter line: what it stands in; ``JSONParser/padding`` bytes behind it are readable.
+/// - Returns: the text, and the place after the closing quote; nil where the string does not end in the
+///   line, or holds anything but ASCII and escapes of two characters, which only ``JSONParser`` reads.
 public func copyPlainString(
-  from start: Int, before end: Int, in arena: inout ByteArena
+  of line: Span<UInt8>, from start: Int, to arena: inout ByteArena
 ) -> (text: ByteSlice, next: Int)? {
-  arena.pad(by: JSONParser.padding)
   var next: Int?
-  let text = arena.append(capacity: end - start + 32) { bytes, room in
-    var count = 0
-    let after = csj_copy_plain_string(bytes + start, bytes + end, room, &count)
-    guard let after else { return 0 }
-    next = after - bytes
-    return count
+  // The pointers are C's for the call.
+  let text = line.withUnsafeBufferPointer { line in
+    arena.append(capacity: line.count - start + 32) { _, room in
+      guard let bytes = line.baseAddress else { return 0 }
+      var count = 0
+      let after = csj_copy_plain_string(bytes + start, bytes + line.count, room, &count)
+      guard let after else { return 0 }
+      next = after - bytes
+      return count
+    }
   }
   guard let next else { return nil }
   return (text, next)

@@ -210,9 +210,7 @@ public struct BatchStore {
       let index = Int(table.kind.rawValue)
       let buffer = rows.tables[index]
       guard buffer.rowCount > 0 else { continue }
-      outcome.stored[index] = try buffer.withCopyData { (data) throws(PostgresError) in
-        try connection.copyIn(table.copy, data)
-      }
+      outcome.stored[index] = try connection.copyIn(table.copy) { buffer.sendInOrder($0) }
     }
     if !rows.operations.isEmpty {
       outcome.flagged = try BatteryBook(rows.operations, of: rows.batteries).apply(

@@ -13,10 +13,14 @@ public final class CopyBuffer {
   @exclusivity(unchecked) public private(set) var count = 0
   /// Where each row ends, so that any run of rows can be sent again.
   @exclusivity(unchecked) private(set) var rowEnds: [Int] = []
+  /// What each row is sorted by when all are sent in order.
+  @exclusivity(unchecked) private var rowKeys: [UInt64] = []
+  private var order = RowOrder()
 
   /// Signature, flags, header extension length.
   private static let header: [UInt8] =
     Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00, 0, 0, 0, 0, 0, 0, 0, 0]
+  private static let trailer: [UInt8] = [0xFF, 0xFF]
 
   public init() {
     capacity = 1 << 16
@@ -31,6 +35,7 @@ public final class CopyBuffer {
   /// Forgets the rows and keeps the memory.
   public func removeAll() {
     rowEnds.removeAll(keepingCapacity: true)
+    rowKeys.removeAll(keepingCapacity: true)
     CopyBuffer.header.withUnsafeBytes {
       memory.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: $0.count)
     }
@@ -41,6 +46,7 @@ public final class CopyBuffer {
   func removeRows(from row: Int) {
     count = row == 0 ? CopyBuffer.header.count : rowEnds[row - 1]
     rowEnds.removeLast(rowEnds.count - row)
+    rowKeys.removeLast(rowKeys.count - row)
   }
 
   /// Appends one row.
@@ -49,7 +55,9 @@ public final class CopyBuffer {
   ///   - columns: number of fields that `body` writes, in order.
   ///   - textBytes: at least the length of all texts together, counted twice where they may be
   ///     escaped; fields of fixed size are allowed for.
-  func appendRow(columns: Int16, textBytes: Int, _ body: (inout RowWriter) -> Void) {
+  ///   - key: what the row is sorted by.
+  func appendRow(columns: Int16, textBytes: Int, key: UInt64 = 0, _ body: (inout RowWriter) -> Void)
+  {
     reserve(textBytes + Int(columns) * RowWriter.fixedFieldBytes + 2)
     var writer = RowWriter(at: memory + count)
     writer.int16(columns)
@@ -57,6 +65,7 @@ public final class CopyBuffer {
     count = writer.position - memory
     precondition(count + 2 <= capacity, "a row was longer than announced")
     rowEnds.append(count)
+    rowKeys.append(key)
   }
 
   /// Makes room for a row of up to `size` bytes, and for the trailer.
@@ -72,7 +81,7 @@ public final class CopyBuffer {
 
   // MARK: Sending
 
-  /// Lends a complete COPY of all rows: header, rows, trailer.
+  /// Lends a complete COPY of all rows in the order in which they were appended.
   package func withCopyData<Value>(
     _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Value
   ) throws(PostgresError) -> Value {
@@ -80,12 +89,41 @@ public final class CopyBuffer {
     return try body(UnsafeRawBufferPointer(start: memory, count: count + 2))
   }
 
+  /// Hands over a complete COPY of all rows, by their keys, in pieces of at most 64 KiB, or one row.
+  ///
+  /// - Parameter put: false says that no more is wanted.
+  package func sendInOrder(_ put: (UnsafeRawBufferPointer) -> Bool) {
+    order.sort(rowKeys)
+    withUnsafeTemporaryAllocation(byteCount: PostgresConnection.copyChunk, alignment: 16) { room in
+      var used = 0
+      func send() -> Bool {
+        defer { used = 0 }
+        return put(UnsafeRawBufferPointer(rebasing: room[..<used]))
+      }
+      func add(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        if used + bytes.count > room.count, !send() { return false }
+        if bytes.count > room.count { return put(bytes) }
+        UnsafeMutableRawBufferPointer(rebasing: room[used...]).copyMemory(from: bytes)
+        used += bytes.count
+        return true
+      }
+      guard CopyBuffer.header.withUnsafeBytes(add) else { return }
+      for index in rowEnds.indices where !add(bytes(of: order[index])) { return }
+      if CopyBuffer.trailer.withUnsafeBytes(add) { _ = send() }
+    }
+  }
+
+  private func bytes(of row: Int) -> UnsafeRawBufferPointer {
+    let start = row == 0 ? CopyBuffer.header.count : rowEnds[row - 1]
+    return UnsafeRawBufferPointer(start: memory + start, count: rowEnds[row] - start)
+  }
+
   /// A complete COPY of some rows, copied: only repair needs it.
   func copyData(rows: Range<Int>) -> [UInt8] {
     let start = rows.lowerBound == 0 ? CopyBuffer.header.count : rowEnds[rows.lowerBound - 1]
     let end = rows.isEmpty ? start : rowEnds[rows.upperBound - 1]
     return CopyBuffer.header + UnsafeRawBufferPointer(start: memory + start, count: end - start)
-      + [0xFF, 0xFF]
+      + CopyBuffer.trailer
   }
 }
 

@@ -165,14 +165,27 @@ public final class PostgresConnection {
   /// - Returns: rows that PostgreSQL took.
   @discardableResult
   func copyIn(_ sql: String, _ data: UnsafeRawBufferPointer) throws(PostgresError) -> Int {
+    try copyIn(sql) { put in
+      var rest = data[...]
+      while !rest.isEmpty, put(UnsafeRawBufferPointer(rebasing: rest.prefix(Self.copyChunk))) {
+        rest = rest.dropFirst(Self.copyChunk)
+      }
+    }
+  }
+
+  /// Streams the pieces of a binary COPY into `COPY … FROM STDIN`.
+  ///
+  /// - Parameter body: hands over one piece after the other, each of ``copyChunk`` or about; false says
+  ///   that the rest is not wanted any more, and the statement's result will say why.
+  /// - Returns: rows that PostgreSQL took.
+  func copyIn(
+    _ sql: String, _ body: (_ put: (UnsafeRawBufferPointer) -> Bool) -> Void
+  ) throws(PostgresError) -> Int {
     _ = try Result(PQexec(raw, sql), of: self, sql.firstWords)
-    var offset = 0
-    while offset < data.count {
-      let count = min(PostgresConnection.copyChunk, data.count - offset)
+    body { piece in
       // libpq copies the bytes before it returns. A failure shows in the final result.
-      let start = data.baseAddress?.advanced(by: offset).assumingMemoryBound(to: CChar.self)
-      if PQputCopyData(raw, start, Int32(count)) != 1 { break }
-      offset += count
+      let start = piece.baseAddress?.assumingMemoryBound(to: CChar.self)
+      return PQputCopyData(raw, start, Int32(piece.count)) == 1
     }
     _ = PQputCopyEnd(raw, nil)
     let result = try Result(PQgetResult(raw), of: self, sql.firstWords)
@@ -181,7 +194,7 @@ public final class PostgresConnection {
   }
 
   /// 64 KiB: larger chunks are no faster, smaller ones cost calls.
-  private static let copyChunk = 65_536
+  static let copyChunk = 65_536
 
   /// Runs `body` within BEGIN and COMMIT; an error rolls back and is thrown on.
   public func transaction<Value>(

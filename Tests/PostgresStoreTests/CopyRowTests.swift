@@ -106,7 +106,11 @@ import Testing
         current_setting('data_directory') || '/\(file)'); END $$
       """)
     let theirs = try connection.value("SELECT encode(pg_read_binary_file('\(file)'), 'hex')")
-    let ours = try buffer.withCopyData { (data) throws(PostgresError) in data.map(hexadecimal) }
+    var ours: [String] = []
+    buffer.sendInOrder { piece in
+      ours += piece.map(hexadecimal)
+      return true
+    }
     #expect(ours.joined() == theirs)
   }
 

@@ -55,6 +55,14 @@ struct ReadingRows: ~Copyable {
       in: arena)
   }
 
+  /// A reading whose breakdown has about that many bytes.
+  mutating func reading(second: Int, breakdownBytes: Int) -> Reading {
+    var reading = reading(.consumption, "c-1", second, 1_000_000, "G-1")
+    reading.consumerType = text("residential")
+    reading.applianceBreakdown = text("{\"\(String(repeating: "x", count: breakdownBytes))\":1}")
+    return reading
+  }
+
   private mutating func reading(
     _ kind: ReadingKind, _ device: String, _ second: Int, _ microKWh: Int64, _ grid: String
   ) -> Reading {
