@@ -4,7 +4,7 @@
 public enum Measure: String, CaseIterable, Codable, Sendable {
   case rawCopy = "raw-copy"
   case rawCopyMany = "raw-copy-n"
-  /// In the order in which messages of 100 readings bring them: a hundred intervals of one meter.
+  /// In the order in which messages of 100 readings are stored: a hundred times of a few hundred meters.
   case rawCopy100 = "raw-copy-100"
   case psqlCopy = "psql-copy"
   case broker

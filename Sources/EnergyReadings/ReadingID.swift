@@ -19,9 +19,8 @@ public struct ReadingID: Sendable, Hashable {
     self.low = low
   }
 
-  /// The id's beginning, without the four bits that say that it is of version 8: the time, ms, and 12
-  /// bits of the digest. Few ids of one batch have the same.
-  public var order: UInt64 { (high >> 16) << 12 | high & 0xFFF }
+  /// The reading's time, ms since 1970, as the id begins with it.
+  public var milliseconds: UInt64 { high >> 16 }
 
   /// The id of a reading.
   ///

@@ -15,6 +15,8 @@ public final class CopyBuffer {
   @exclusivity(unchecked) private(set) var rowEnds: [Int] = []
   /// What each row is sorted by when all are sent in order.
   @exclusivity(unchecked) private var rowKeys: [UInt64] = []
+  /// Whether rows were appended in the order of their keys.
+  @exclusivity(unchecked) private var isInOrder = true
   private var order = RowOrder()
 
   /// Signature, flags, header extension length.
@@ -36,6 +38,7 @@ public final class CopyBuffer {
   public func removeAll() {
     rowEnds.removeAll(keepingCapacity: true)
     rowKeys.removeAll(keepingCapacity: true)
+    isInOrder = true
     CopyBuffer.header.withUnsafeBytes {
       memory.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: $0.count)
     }
@@ -65,6 +68,7 @@ public final class CopyBuffer {
     count = writer.position - memory
     precondition(count + 2 <= capacity, "a row was longer than announced")
     rowEnds.append(count)
+    if let last = rowKeys.last, key < last { isInOrder = false }
     rowKeys.append(key)
   }
 
@@ -82,9 +86,9 @@ public final class CopyBuffer {
   // MARK: Sending
 
   /// Lends a complete COPY of all rows in the order in which they were appended.
-  package func withCopyData<Value>(
-    _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Value
-  ) throws(PostgresError) -> Value {
+  package func withCopyData<Value, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
+  ) throws(Failure) -> Value {
     memory.storeBytes(of: Int16(-1), toByteOffset: count, as: Int16.self)
     return try body(UnsafeRawBufferPointer(start: memory, count: count + 2))
   }
@@ -93,6 +97,9 @@ public final class CopyBuffer {
   ///
   /// - Parameter put: false says that no more is wanted.
   package func sendInOrder(_ put: (UnsafeRawBufferPointer) -> Bool) {
+    if isInOrder {
+      return withCopyData { PostgresConnection.send($0, put) }
+    }
     order.sort(rowKeys)
     withUnsafeTemporaryAllocation(byteCount: PostgresConnection.copyChunk, alignment: 16) { room in
       var used = 0

@@ -165,11 +165,14 @@ public final class PostgresConnection {
   /// - Returns: rows that PostgreSQL took.
   @discardableResult
   func copyIn(_ sql: String, _ data: UnsafeRawBufferPointer) throws(PostgresError) -> Int {
-    try copyIn(sql) { put in
-      var rest = data[...]
-      while !rest.isEmpty, put(UnsafeRawBufferPointer(rebasing: rest.prefix(Self.copyChunk))) {
-        rest = rest.dropFirst(Self.copyChunk)
-      }
+    try copyIn(sql) { put in Self.send(data, put) }
+  }
+
+  /// Hands over `data` in pieces of ``copyChunk``, until `put` says that no more is wanted.
+  static func send(_ data: UnsafeRawBufferPointer, _ put: (UnsafeRawBufferPointer) -> Bool) {
+    var rest = data[...]
+    while !rest.isEmpty, put(UnsafeRawBufferPointer(rebasing: rest.prefix(copyChunk))) {
+      rest = rest.dropFirst(copyChunk)
     }
   }
 

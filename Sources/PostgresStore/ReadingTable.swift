@@ -63,7 +63,7 @@ extension CopyBuffer {
     _ reading: Reading, _ id: ReadingID, _ arena: borrowing ByteArena
   ) {
     let texts = Int(reading.device.count + reading.energySource.count + reading.equipment.count)
-    appendRow(columns: 9, textBytes: texts + reading.locationBytes, key: id.order) { row in
+    appendRow(columns: 9, textBytes: texts + reading.locationBytes, key: id.milliseconds) { row in
       row.uuid(id)
       row.text(arena[reading.device])
       row.numeric6(reading.energy.microKWh)
@@ -81,7 +81,7 @@ extension CopyBuffer {
   ) {
     let texts = Int(
       reading.device.count + reading.consumerType.count + reading.applianceBreakdown.count)
-    appendRow(columns: 7, textBytes: texts + reading.locationBytes, key: id.order) { row in
+    appendRow(columns: 7, textBytes: texts + reading.locationBytes, key: id.milliseconds) { row in
       row.uuid(id)
       row.text(arena[reading.device])
       row.numeric6(reading.energy.microKWh)
@@ -98,7 +98,8 @@ extension CopyBuffer {
 
   private func appendStorage(_ reading: Reading, _ id: ReadingID, _ arena: borrowing ByteArena) {
     let place = reading.gridLocation.isPresent ? reading.gridLocation : reading.gridCode
-    appendRow(columns: 7, textBytes: Int(reading.device.count + place.count), key: id.order) {
+    appendRow(columns: 7, textBytes: Int(reading.device.count + place.count), key: id.milliseconds)
+    {
       row in
       row.uuid(id)
       row.text(arena[reading.device])

@@ -1,10 +1,9 @@
-// The order in which the rows of a batch are sent: that of their ids, which begin with the time.
+// The order in which the rows of a batch are sent: that of their times.
 //
-// A batch holds messages as they came, be it a hundred readings of one meter and then a hundred of the
-// next. Sent by id, neighbours in the batch are neighbours in the primary key's index, and those of one
-// time in the index of times. Measured with the platform's indexes, 1,000,000 rows by psql, medians of
-// three: 7.1 s instead of 7.7 s where a hundred intervals of one meter come in a row, 6.7 s instead of
-// 7.2 s where 10,000 meters take turns.
+// A batch holds messages as they came, be it a hundred intervals of one meter and then a hundred of the
+// next. Sent by time, neighbours in the batch are neighbours in the primary key's index, whose ids begin
+// with the time, and in the index of times. Measured with the platform's indexes, 1,000,000 rows by psql
+// in batches of 40,000, medians of three: 7.0 s instead of 7.7 s.
 
 /// The numbers of rows in the order of 64-bit keys. Reused from batch to batch.
 package struct RowOrder: ~Copyable {

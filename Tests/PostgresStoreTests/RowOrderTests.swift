@@ -31,7 +31,8 @@ import Testing
 
   /// Rows longer than a piece, pieces that a row does not fit into any more, and a reader who has
   /// enough.
-  @Test func everyRowIsSentWhole() throws {
+  @Test(arguments: [false, true])
+  func everyRowIsSentWhole(inOrder: Bool) throws {
     var random = SeededGenerator(seed: 9)
     var batch = ReadingRows()
     let buffer = CopyBuffer()
@@ -39,7 +40,7 @@ import Testing
     for second in 0..<300 {
       let size = random.oneIn(20) ? random.number(60_000...140_000) : random.number(0...2_000)
       let reading = batch.reading(
-        second: random.number(0...1_000) * 1_000 + second, breakdownBytes: size)
+        second: inOrder ? second : random.number(0...1_000) * 1_000 + second, breakdownBytes: size)
       let id = ReadingID(
         kind: .consumption, device: batch.arena[reading.device], timestamp: reading.timestamp)
       let before = buffer.count
@@ -54,7 +55,7 @@ import Testing
       return true
     }
     var at = 19
-    for (id, size) in rows.sorted(by: { $0.id.high < $1.id.high }) {
+    for (id, size) in rows.sorted(by: { $0.id.milliseconds < $1.id.milliseconds }) {
       let found = sent[at + 6..<at + 14].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       try #require(found == id.high)
       at += size
