@@ -67,11 +67,21 @@ struct CaptureFiles: Sendable {
   ///
   /// - Returns: lines that could not be read.
   func readAll(_ body: (CaptureReader) throws -> Bool) throws -> Int {
+    try forEachFile { reader, broken in
+      while try advance(reader, &broken) { if try !body(reader) { return false } }
+      return true
+    }
+  }
+
+  /// Calls `body` for each file until it returns false, or a line was broken where that ends it all.
+  ///
+  /// - Parameter body: steps through the file by ``advance(_:_:)``, which counts in its second argument.
+  /// - Returns: lines that could not be read.
+  func forEachFile(_ body: (CaptureReader, inout Int) throws -> Bool) throws -> Int {
     var broken = 0
     for file in files {
-      let reader = try CaptureReader(file: file)
-      while try advance(reader, &broken) { if try !body(reader) { return broken } }
-      if isStrict, broken > 0 { break }
+      let goesOn = try body(CaptureReader(file: file), &broken)
+      if !goesOn || (isStrict && broken > 0) { break }
     }
     return broken
   }
@@ -175,14 +185,13 @@ private struct DirectReplay {
     var progress = ProgressLine()
     var readings = 0
     let (start, cpu) = (ContinuousClock.now, processCPUSeconds())
-    var broken = 0
-    for file in capture.files where !(capture.isStrict && broken > 0) {
-      let reader = try CaptureReader(file: file)
+    let broken = try capture.forEachFile { reader, broken in
       while try fill(batch, from: reader, of: capture, &broken, by: reference, stop) {
         readings += batch.count
         batch = try commits.exchange(batch)
         progress.show(readings, "readings")
       }
+      return !stop.isSet
     }
     readings += batch.count
     if !batch.isEmpty { _ = try commits.exchange(batch) }
