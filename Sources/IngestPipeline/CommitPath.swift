@@ -48,7 +48,12 @@ final class CommitPath {
   }
   /// Batches to be committed, in order, before anything else: at most two, and then the first of them
   /// is in the spool. Only the last can be one that is not.
-  private var closed: [ClosedBatch] = []
+  private var closed: [ClosedBatch] = [] {
+    didSet { isPending = closed.last.map { $0.spooled == nil } ?? false }
+  }
+  /// Whether a closed batch is not durable yet. Nothing more is closed until it is. Kept, since each
+  /// message asks.
+  private var isPending = false
   /// Batches that are neither open nor closed.
   private var spares: [Batch]
   private var pages = SpoolPages()
@@ -103,9 +108,6 @@ final class CommitPath {
   private var isStraight: Bool {
     isPrepared && spool?.isEmpty ?? true && (closed.isEmpty || isPending)
   }
-
-  /// Whether a closed batch is not durable yet. Nothing more is closed until it is.
-  private var isPending: Bool { closed.last.map { $0.spooled == nil } ?? false }
 
   /// Whether something was taken that is neither committed nor in the spool. Its acknowledgements are
   /// to be held.

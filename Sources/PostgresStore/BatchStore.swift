@@ -256,8 +256,18 @@ public struct BatchStore {
 
 /// A PostgreSQL array in text form (manual, 8.15.6).
 package func arrayLiteral(_ elements: [String]) -> String {
-  let quoted = elements.map { element in
-    "\"" + element.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+  var literal = [UInt8(ascii: "{")]
+  literal.reserveCapacity(elements.count * 16)
+  for (index, element) in elements.enumerated() {
+    literal += index == 0 ? "\"".utf8 : ",\"".utf8
+    for byte in element.utf8 {
+      if byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\"") {
+        literal.append(UInt8(ascii: "\\"))
+      }
+      literal.append(byte)
+    }
+    literal.append(UInt8(ascii: "\""))
   }
-  return "{" + quoted.joined(separator: ",") + "}"
+  literal.append(UInt8(ascii: "}"))
+  return String(decoding: literal, as: UTF8.self)
 }

@@ -16,6 +16,15 @@ import Testing
     #expect(error.remedy == .retry && !error.isRefusedLogin)
   }
 
+  /// What a meter is called may have any character.
+  @Test func anArrayKeepsEveryCharacter() throws {
+    let connection = try PostgresConnection(url: TestServices.migratedDatabase())
+    for texts in [[], [""], ["a", "", "NULL", "{,}", #"\"#, #"a"b"#, #"\""#, " ", "ü€😀", "'"]] {
+      let stored = try connection.query("SELECT unnest($1::text[])", [arrayLiteral(texts)])
+      #expect(stored.map { $0[0] } == texts)
+    }
+  }
+
   @Test(arguments: [
     "postgresql://u:s3cret@h/db?no_such=1", "postgresql://u:s3cret@[::1/db", "s3cret=1",
     // What people write when a password holds an @ or a /, or forget.

@@ -3,7 +3,8 @@
 // libmosquitto asks the kernel for each packet three times (header byte, length byte, body) and hands
 // it every acknowledgement alone: for messages of one reading, system calls are four fifths of a
 // subscriber's time. Its read(2) and write(2) are therefore answered here, for the socket of a buffer
-// that the calling thread has entered; all other calls of the process pass through to the kernel.
+// that the calling thread has entered, and what the library writes to wake a thread of its own, which
+// does not exist, is dropped; all other calls of the process pass through to the kernel.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
