@@ -1,7 +1,8 @@
-// The load: readings that follow from a seed, as messages, as a capture file, and as the sums that
-// the stored rows must have.
+// The load: readings that follow from a seed, as messages, as a capture file, as packets, and as the
+// sums that the stored rows must have.
 
 import Foundation
+import MQTTSession
 import MeterSimulator
 
 /// A seeded set of consumption readings, the same for every contestant.
@@ -79,6 +80,19 @@ struct BenchLoad: Sendable {
           payload: payload(ofMessage: message)))
     }
     try writer.close()
+  }
+
+  /// Writes the load as packets that ``PacketPublisher`` takes.
+  func writePackets(to file: String) throws {
+    guard let output = fopen(file, "w") else { throw BenchError(.failed, "cannot write \(file)") }
+    for message in 0..<messages {
+      let packet = MQTTSession.publishPacket(
+        topic: Array(topic(ofMessage: message).utf8), payload: payload(ofMessage: message),
+        id: UInt16(message % Int(UInt16.max) + 1))
+      fwrite(packet, 1, packet.count, output)
+    }
+    // A full disk shows here at the latest.
+    guard fclose(output) == 0 else { throw BenchError(.failed, "cannot write \(file)") }
   }
 
   /// What must be stored.

@@ -39,7 +39,7 @@ public struct BenchPlan: Sendable {
   /// is a multiple.
   public var readings = 1_000_000
   /// Readings of the end-to-end run with one a message.
-  public var endToEndReadings = 200_000
+  public var endToEndReadings = 500_000
   /// Meters that the readings are spread over, 1…1,000,000.
   public var meters = 10_000
   /// How often everything is measured, ≥ 1, one after the other within a round.

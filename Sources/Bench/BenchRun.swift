@@ -145,26 +145,36 @@ public struct BenchRun {
     "\(stage.scratch)/\(load.readings)x\(load.perMessage).ndjson"
   }
 
+  func packets(of load: BenchLoad) -> String {
+    "\(stage.scratch)/\(load.readings)x\(load.perMessage).packets"
+  }
+
   func copyFile(_ load: BenchLoad, _ part: Int, of parts: Int) -> String {
     "\(stage.scratch)/rows-\(load.perMessage)-\(part)-of-\(parts).bin"
   }
 
-  /// Captures of the loads, and their rows as the ingestor stores them.
+  /// The loads as captures and as packets, and their rows as the ingestor stores them.
   private func prepareFiles() throws {
-    let wanted = Set(plan.measures)
-    let copies = !wanted.isDisjoint(with: [.rawCopy, .rawCopyMany, .psqlCopy])
-    let copiesHundreds = wanted.contains(.rawCopy100)
-    let loads: [(BenchLoad, Bool)] = [
-      (direct, copies || !wanted.isDisjoint(with: [.direct, .directMany, .prefilled])),
-      (single, !wanted.isDisjoint(with: [.broker, .endToEnd1, .against])),
-      (hundreds, copiesHundreds || !wanted.isDisjoint(with: [.endToEnd100, .against])),
-    ]
-    for (load, isNeeded) in loads where isNeeded {
-      say("writing \(load.readings) readings, \(load.perMessage) a message")
-      try load.write(to: capture(of: load))
-    }
+    let copies = wants(.rawCopy, .rawCopyMany, .psqlCopy)
+    let copiesHundreds = wants(.rawCopy100)
+    try write(
+      direct, asCapture: copies || wants(.direct, .directMany, .prefilled), asMessages: false)
+    try write(single, asCapture: false, asMessages: wants(.broker, .endToEnd1, .against))
+    try write(hundreds, asCapture: copiesHundreds, asMessages: wants(.endToEnd100, .against))
     if copies { try prepareCopy(of: direct, parts: [1, plan.workers]) }
     if copiesHundreds { try prepareCopy(of: hundreds, parts: [1]) }
+  }
+
+  private func wants(_ measures: Measure...) -> Bool {
+    measures.contains(where: plan.measures.contains)
+  }
+
+  /// Writes what `replay --direct` reads, what the publisher reads, or both.
+  private func write(_ load: BenchLoad, asCapture: Bool, asMessages: Bool) throws {
+    guard asCapture || asMessages else { return }
+    say("writing \(load.readings) readings, \(load.perMessage) a message")
+    if asCapture || (asMessages && stage.isEncrypted) { try load.write(to: capture(of: load)) }
+    if asMessages, !stage.isEncrypted { try load.writePackets(to: packets(of: load)) }
   }
 
   private func prepareCopy(of load: BenchLoad, parts: Set<Int>) throws {

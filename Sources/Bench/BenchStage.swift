@@ -81,6 +81,7 @@ final class BenchStage {
   func close() throws { try services?.stop() }
 
   var isPrivate: Bool { services != nil }
+  var isEncrypted: Bool { mqttURL.hasPrefix("mqtts:") }
 
   private static let tables = [
     "grid.energy_production", "grid.energy_consumption", "grid.storage_operations",
@@ -169,11 +170,7 @@ final class BenchStage {
       settings.cleanStart = true
       settings.sessionExpiry = 0
       let session = try MQTTSession(settings)
-      try session.connect()
-      for _ in 0..<100 where !session.isConnected {
-        _ = session.wait(milliseconds: 100)
-        try session.receive()
-      }
+      try session.connect(within: .seconds(10))
       // The retained word that it is offline goes, too.
       try session.publish(
         topic: "gridtokenx/v1/ingestor/\(client)/status", payload: [], qos: 0, retain: true)

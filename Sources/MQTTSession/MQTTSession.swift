@@ -228,8 +228,29 @@ public final class MQTTSession {
       mosquitto_connect_bind_v5(
         raw, settings.host, Int32(settings.port), Int32(settings.keepAlive), nil, properties),
       "connect")
-    cpb_reset(buffer, mosquitto_socket(raw))
+    cpb_reset(buffer, socket)
     try flush()
+  }
+
+  /// Opens the connection and waits for the broker's answer; its events until then are not told.
+  ///
+  /// - Throws: ``MQTTError`` when the broker refuses, or says nothing in time.
+  public func connect(within limit: Duration) throws(MQTTError) {
+    try connect()
+    let deadline = ContinuousClock.now + limit
+    while !isConnected {
+      _ = wait(milliseconds: 100)
+      try receive()
+      if takeEvents().contains(where: { if case .disconnected = $0 { true } else { false } }) {
+        throw loss
+      }
+      if ContinuousClock.now > deadline {
+        throw MQTTError(
+          target: settings.target, operation: "connect", message: "no answer within \(limit)")
+      }
+      // A TLS handshake takes several turns.
+      if !isConnected { try flush() }
+    }
   }
 
   /// Queues a subscription at QoS 1: a QoS 2 message could not be held (it reaches us after
@@ -290,7 +311,7 @@ public final class MQTTSession {
     if isListening, holdsMore { return true }
     if isListening { setLowWaterMark(bytes) }
     // poll(2) passes over a negative descriptor.
-    let socket = isListening ? mosquitto_socket(raw) : -1
+    let socket = isListening ? self.socket : -1
     var descriptors = [pollfd(fd: socket, events: Int16(POLLIN), revents: 0)]
     for wakeUp in wakeUps {
       descriptors.append(pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0))
@@ -306,7 +327,7 @@ public final class MQTTSession {
     lowWaterMark = bytes
     var value = bytes
     setsockopt(
-      mosquitto_socket(raw), SOL_SOCKET, SO_RCVLOWAT, &value, socklen_t(MemoryLayout<Int32>.size))
+      socket, SOL_SOCKET, SO_RCVLOWAT, &value, socklen_t(MemoryLayout<Int32>.size))
   }
 
   /// Reads packets until the socket is empty or `condition` is over; messages go to ``onMessage``.
@@ -405,7 +426,7 @@ public final class MQTTSession {
     guard isConnected else { return }
     // The library closes its descriptor at once. A connection that is closed with something unread is
     // reset, and a reset throws away what the broker has not read yet: acknowledgements.
-    let connection = dup(mosquitto_socket(raw))
+    let connection = dup(socket)
     _ = mosquitto_disconnect_v5(raw, 0, properties)
     // One by one: the library closes the socket as soon as it believes the last packet sent.
     try? release()
@@ -428,9 +449,12 @@ public final class MQTTSession {
     }
   }
 
+  /// The connection's descriptor; -1 where there is none.
+  var socket: Int32 { mosquitto_socket(raw) }
+
   /// The kernel's buffer is full because the broker does not read.
-  private func waitForRoom() throws(MQTTError) {
-    var descriptor = pollfd(fd: mosquitto_socket(raw), events: Int16(POLLOUT), revents: 0)
+  func waitForRoom() throws(MQTTError) {
+    var descriptor = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
     if poll(&descriptor, 1, 10_000) != 1 {
       throw MQTTError(
         target: settings.target, operation: "send", message: "the broker took nothing for 10 s")
@@ -440,7 +464,7 @@ public final class MQTTSession {
   /// Why the connection ended, for who has heard ``MQTTEvent/disconnected(reason:)``.
   public var loss: MQTTError { lost(MOSQ_ERR_CONN_LOST.rawValue, 0) }
 
-  private func lost(_ code: Int32, _ reason: Int32) -> MQTTError {
+  func lost(_ code: Int32, _ reason: Int32) -> MQTTError {
     isConnected = false
     // The library reports most refusals as protocol errors, after it has told the reason.
     if let refusal {

@@ -23,17 +23,7 @@ public final class MQTTPublisher {
   public init(_ settings: MQTTSettings) throws(MQTTError) {
     session = try MQTTSession(settings)
     session.onPublished = { [unowned self] _ in acknowledged += 1 }
-    try session.connect()
-    let deadline = ContinuousClock.now + .seconds(10)
-    while !session.isConnected {
-      _ = session.wait(milliseconds: 100)
-      try session.receive()
-      try failOnRefusal()
-      if ContinuousClock.now > deadline {
-        throw MQTTError(
-          target: settings.target, operation: "connect", message: "no answer within 10 s")
-      }
-    }
+    try session.connect(within: .seconds(10))
   }
 
   /// Publishes one message; blocks while too many are on their way.

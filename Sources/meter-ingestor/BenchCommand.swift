@@ -30,7 +30,7 @@ struct BenchCommand: AsyncParsableCommand {
     help: "Readings of the raw COPY, the direct replay and the messages of 100; a multiple of 100.")
   var readings = 1_000_000
   @Option(help: "Messages of one reading.")
-  var messages = 200_000
+  var messages = 500_000
   @Option(help: "Meters that publish them.")
   var meters = 10_000
   @Option(help: "How often everything is measured.")

@@ -22,6 +22,7 @@ struct Program: AsyncParsableCommand {
       RulesCommand.self, ValidateCommand.self, SimulateCommand.self, CaptureCommand.self,
       ConfigCommand.self, DoctorCommand.self, DeadLettersCommand.self, DrainCommand.self,
       DevicesCommand.self, TopCommand.self, DemoCommand.self, BenchCommand.self,
+      BenchPublishCommand.self,
     ])
 
   /// Exit codes: 0 done, 1 failed, 2 called wrongly or configured wrongly.
