@@ -105,6 +105,11 @@ private func notification(_ parameters: String, src: String = "shelly-1") -> Str
       notification(#""switch:0":{"aenergy":{"total":1},"ret_aenergy":{"total":2}}"#),
       ["[0] out_of_range $.params.switch:0"]
     ),
+    (
+      // Found by fuzzing: the import would grow by it.
+      notification(#""switch:0":{"aenergy":{"total":1},"ret_aenergy":{"total":-2}}"#),
+      ["[0] out_of_range $.params.switch:0"]
+    ),
     (notification(#""ts":"soon","emdata:0":{"total_act":1}"#), ["wrong_type $.params.ts"]),
     (
       #"{"method":"NotifyStatus","params":{"emdata:0":{"total_act":1}}}"#, ["missing_field $"]

@@ -114,6 +114,7 @@ struct ShellyFormat: PayloadFormat {
         down = try parser.amount(of: parser[exported], at: "", by: Self.wattHours, in: &arena)
       }
       guard registers.importHoldsExport, let sum = up, let back = down else { return (up, down) }
+      guard back >= 0 else { throw Rejection(.outOfRange, detail: "a total below 0") }
       guard sum >= back else {
         throw Rejection(.outOfRange, detail: "ret_aenergy is more than aenergy")
       }
