@@ -167,6 +167,8 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
       name: "CSimdJSON",
+      // As a release of simdjson is built: it asserts its own state several times a token.
+      cxxSettings: [.define("NDEBUG")],
       linkerSettings: [.linkedLibrary("simdjson")]),
 
     // Tests, against real services that they start themselves.

@@ -126,6 +126,24 @@ import Testing
     #expect(folder.isLeftClean)
   }
 
+  /// Packets cannot be sent past a library that encrypts them: there, `replay` publishes.
+  @Test func aBrokerThatEncryptsIsMeasuredToo() throws {
+    let folder = try Folder()
+    let certificates = try ThrowawayCertificates(in: folder.path + "/certificates")
+    let services = try PrivateServices.start(
+      in: folder.path, broker: .init(tls: .init(certificates)), postgres: .init(fsync: false))
+    let database = try services.createDatabase("bench")
+    try Migrator(PostgresConnection(url: database)).migrate()
+    let ended = try folder.bench(
+      [
+        "--quick", "--only", "broker,end-to-end-1,end-to-end-100", "--postgres-url", database,
+        "--mqtt-url", services.mqttURL,
+      ], environment: ["SSL_CERT_FILE": certificates.authority])
+    #expect(ended.status == 0, "\(ended.errors)")
+    #expect(ended.output.contains("end to end, 100 a message"))
+    try services.stop()
+  }
+
   @Test(arguments: [
     (["--only", "everything"], "--only everything"), (["--rounds", "0"], "--rounds 0"),
     (["--readings", "150"], "--readings 150"), (["--mqtt-url", "mqtt://h"], "go together"),
@@ -149,12 +167,14 @@ private final class Folder {
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
-  func bench(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
+  func bench(
+    _ arguments: [String], environment: [String: String] = [:]
+  ) throws -> (status: Int32, output: String, errors: String) {
     let (out, err) = (path + "/out", path + "/err")
     for file in [out, err] { try? FileManager.default.removeItem(atPath: file) }
     var child = try ChildProcess(
-      [TestServices.program, "bench", "--directory", path + "/services"] + arguments, output: out,
-      errors: err)
+      [TestServices.program, "bench", "--directory", path + "/services"] + arguments,
+      environment: environment, output: out, errors: err)
     let status = child.waitForExit(atMost: .seconds(180))
     if status == nil {
       kill(child.pid, SIGTERM)
