@@ -53,16 +53,15 @@ extension BenchRun {
       guard String(decoding: message.payload, as: UTF8.self) == "online" else { return }
       missing.remove(String(decoding: message.topic, as: UTF8.self))
     }
-    try session.connect()
+    try session.connect(within: .seconds(10))
+    try session.subscribe(Array(missing))
+    try session.flush()
     let deadline = ContinuousClock.now + .seconds(30)
     while !missing.isEmpty {
       if let status = ingestor.look() { throw ingestor.failure("ended with status \(status)") }
       if ContinuousClock.now > deadline { throw ingestor.failure("did not subscribe within 30 s") }
       _ = session.wait(milliseconds: 20)
       try session.receive()
-      if session.takeEvents().contains(where: { if case .connected = $0 { true } else { false } }) {
-        try session.subscribe(Array(missing))
-      }
       try session.flush()
     }
     session.disconnect()

@@ -246,10 +246,11 @@ public final class MQTTSession {
       }
       if ContinuousClock.now > deadline {
         throw MQTTError(
-          target: settings.target, operation: "connect", message: "no answer within \(limit)")
+          target: settings.target, operation: "connect",
+          message: "no answer within \(Int(limit / .seconds(1))) s")
       }
       // A TLS handshake takes several turns.
-      if !isConnected { try flush() }
+      try flush()
     }
   }
 

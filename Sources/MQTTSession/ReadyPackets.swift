@@ -59,7 +59,7 @@ extension MQTTSession {
     guard wait(milliseconds: milliseconds, atLeast: Int32(4 * count)) else {
       throw MQTTError(
         target: settings.target, operation: "publish",
-        message: "\(count) messages were not acknowledged within \(limit)")
+        message: "\(count) messages were not acknowledged within \(milliseconds) ms")
     }
     var bytes = [UInt8](repeating: 0, count: 4 * 8_192)
     // Looked at first, so that only whole ones are taken.
